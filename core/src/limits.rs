@@ -1,0 +1,99 @@
+//! Every bound of the target, named with its unit. Nothing that a peer sends can push past one of these.
+
+use std::time::Duration;
+
+/// The bounds of one node. [`Limits::default`] is what the daemon runs with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Open connections of the node, logged in or not. One more is closed at once.
+    pub connections: u32,
+    /// Connections of one peer address that have not finished login.
+    pub logins_per_peer: u32,
+    /// Sessions of one target, discovery sessions of the node.
+    pub sessions_per_target: u32,
+    /// From accept to full feature phase.
+    pub login_deadline: Duration,
+    /// Bytes of text of one login or text negotiation, over all its PDUs.
+    pub text_bytes: usize,
+    /// Keys of one login or text negotiation, over all its PDUs.
+    pub text_keys: usize,
+    /// Login or text PDUs of one negotiation.
+    pub text_exchanges: u32,
+    /// AHS bytes of one PDU (the field itself allows 1,020).
+    pub ahs_bytes: usize,
+    /// What we declare as MaxRecvDataSegmentLength, in bytes. A longer data segment ends the connection.
+    pub max_recv_data_segment_bytes: u32,
+    /// The most we accept in one negotiated burst, in bytes (MaxBurstLength and FirstBurstLength).
+    pub max_burst_bytes: u32,
+    /// Outstanding R2Ts of one task.
+    pub max_outstanding_r2t: u16,
+    /// Width of the command window: non-immediate commands of one session between arrival and completion.
+    pub command_window: u32,
+    /// Immediate commands (of any kind that holds state) of one session at a time.
+    pub immediate_commands: u32,
+    /// Task management functions of one session at a time.
+    pub task_management_functions: u32,
+    /// Tasks of one nexus in one logical unit; one more is answered TASK SET FULL.
+    pub task_set_tasks: u32,
+    /// Tasks waiting in the work queue of one target on one shard; one more is answered BUSY.
+    pub work_queue_tasks: u32,
+    /// Workers of one target on one shard: commands in flight at the back end.
+    pub workers: u32,
+    /// Tasks of one logical unit on one shard that the back end never finished and that were disowned.
+    pub disowned_tasks: u32,
+    /// PDUs on one connection's write list; while there are more, nothing is received.
+    pub write_list_pdus: usize,
+    /// Bytes on one connection's write list; while there are more, nothing is received.
+    pub write_list_bytes: usize,
+    /// Bytes of data of one command (VPD B0, MAXIMUM TRANSFER LENGTH).
+    pub transfer_bytes: u32,
+    /// Bytes of the buffer pool of one shard.
+    pub pool_bytes: usize,
+    /// How long an abort waits for the back end before it fences and disowns the command.
+    pub abort_deadline: Duration,
+    /// How long a task management function waits for data that is still on its way from the initiator.
+    pub data_out_deadline: Duration,
+    /// Silence of a peer before the target asks with a NOP-In. Zero: never.
+    pub nop_interval: Duration,
+    /// How long the answer to that NOP-In may take before the connection is closed.
+    pub nop_timeout: Duration,
+    /// How long a send may make no progress before the connection is closed.
+    pub send_stall: Duration,
+    /// How long a closing connection may take to deliver what is on its write list.
+    pub linger: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections: 1_024,
+            logins_per_peer: 128,
+            sessions_per_target: 256,
+            login_deadline: Duration::from_secs(15),
+            text_bytes: 64 * 1024,
+            text_keys: 256,
+            text_exchanges: 64,
+            ahs_bytes: 64,
+            max_recv_data_segment_bytes: 256 * 1024,
+            max_burst_bytes: 1024 * 1024,
+            max_outstanding_r2t: 8,
+            command_window: 128,
+            immediate_commands: 32,
+            task_management_functions: 16,
+            task_set_tasks: 256,
+            work_queue_tasks: 4_096,
+            workers: 64,
+            disowned_tasks: 64,
+            write_list_pdus: 4_096,
+            write_list_bytes: 64 * 1024 * 1024,
+            transfer_bytes: 4 * 1024 * 1024,
+            pool_bytes: 128 * 1024 * 1024,
+            abort_deadline: Duration::from_secs(5),
+            data_out_deadline: Duration::from_secs(5),
+            nop_interval: Duration::from_secs(15),
+            nop_timeout: Duration::from_secs(15),
+            send_stall: Duration::from_secs(30),
+            linger: Duration::from_secs(2),
+        }
+    }
+}
