@@ -1,1 +1,7 @@
-//! Part of Quintain.
+//! The seeded simulator: `Seed -> Plan -> Run -> Trace -> Verdict`, each a plain value.
+#![forbid(unsafe_code)]
+
+pub mod history;
+pub mod initiator;
+pub mod oracle;
+pub mod random;

@@ -1,0 +1,3 @@
+//! Initiators: their own codec, written from RFC 7143 and sharing no code with core; well-behaved and hostile.
+
+pub mod world;

@@ -1,0 +1,32 @@
+//! What an initiator needs of the world: the simulator implements it, and so does the end-to-end test over real
+//! sockets.
+
+use std::io;
+use std::time::Duration;
+
+/// The world of one initiator.
+pub trait World: Clone + 'static {
+    /// A TCP connection.
+    type Wire: Wire;
+
+    /// Opens a connection to the target's portal.
+    fn connect(&self) -> impl Future<Output = io::Result<Self::Wire>>;
+    /// Time since an arbitrary start; target's and initiator's clocks need not agree.
+    fn now(&self) -> Duration;
+    /// Completes `duration` from now.
+    fn sleep(&self, duration: Duration) -> impl Future<Output = ()>;
+    /// Starts a task.
+    fn spawn(&self, task: impl Future<Output = ()> + 'static);
+}
+
+/// One TCP connection: one receive and one send may be pending at a time.
+pub trait Wire: 'static {
+    /// The next bytes; empty at the end of the stream. Dropping the future loses no data.
+    fn recv(&self) -> impl Future<Output = io::Result<Vec<u8>>>;
+    /// Sends all bytes, or fails.
+    fn send(&self, bytes: Vec<u8>) -> impl Future<Output = io::Result<()>>;
+    /// Half close: no more will be sent (FIN).
+    fn shutdown(&self);
+    /// Gives the connection up (RST).
+    fn abort(&self);
+}
