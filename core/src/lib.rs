@@ -19,3 +19,4 @@ pub mod task {
     //! Stage 4.
     pub mod status;
 }
+pub mod wire;

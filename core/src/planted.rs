@@ -10,6 +10,14 @@
 pub enum Bug {
     /// See [`CATALOGUE`].
     WindowOffByOne,
+    /// See [`CATALOGUE`].
+    DigestSkipsPadding,
+    /// See [`CATALOGUE`].
+    NegotiationTakesMaximum,
+    /// See [`CATALOGUE`].
+    SegmentLimitIgnored,
+    /// See [`CATALOGUE`].
+    StatSnLoginSkips,
 }
 
 /// A catalogue entry.
@@ -28,12 +36,38 @@ pub struct Entry {
 
 /// Every planted bug.
 #[cfg(simulation)]
-pub const CATALOGUE: &[Entry] = &[Entry {
-    bug: Bug::WindowOffByOne,
-    name: "window-off-by-one",
-    class: "sequence numbers",
-    story: "A command one past MaxCmdSN is accepted.",
-}];
+pub const CATALOGUE: &[Entry] = &[
+    Entry {
+        bug: Bug::WindowOffByOne,
+        name: "window-off-by-one",
+        class: "sequence numbers",
+        story: "A command one past MaxCmdSN is accepted.",
+    },
+    Entry {
+        bug: Bug::DigestSkipsPadding,
+        name: "digest-skips-padding",
+        class: "wire",
+        story: "The data digest is computed without the pad bytes.",
+    },
+    Entry {
+        bug: Bug::NegotiationTakesMaximum,
+        name: "negotiation-takes-maximum",
+        class: "negotiation",
+        story: "MaxBurstLength and FirstBurstLength come out as the larger of the two offers.",
+    },
+    Entry {
+        bug: Bug::SegmentLimitIgnored,
+        name: "segment-limit-ignored",
+        class: "negotiation",
+        story: "The peer's MaxRecvDataSegmentLength is taken to be 256 KiB whatever it declared.",
+    },
+    Entry {
+        bug: Bug::StatSnLoginSkips,
+        name: "stat-sn-login-skips",
+        class: "sequence numbers",
+        story: "StatSN does not advance after a login response.",
+    },
+];
 
 #[cfg(simulation)]
 thread_local! {
