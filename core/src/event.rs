@@ -26,6 +26,11 @@ pub enum Event {
         /// Which limit of [`crate::limits::Limits`].
         limit: &'static str,
     },
+    /// A silent peer was asked for a sign of life.
+    PeerAsked {
+        /// The connection.
+        connection: ConnectionId,
+    },
     /// A login ended in a status other than success.
     LoginRefused {
         /// The connection.

@@ -6,17 +6,17 @@
 //! ```
 #![forbid(unsafe_code)]
 
+pub mod connection;
 pub mod env;
 pub mod event;
 pub mod id;
 pub mod limits;
 pub mod logical_unit;
 pub mod planted;
+pub mod queue;
 pub mod scsi;
+pub mod session;
 pub mod sync;
 pub mod target;
-pub mod task {
-    //! Stage 4.
-    pub mod status;
-}
+pub mod task;
 pub mod wire;

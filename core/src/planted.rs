@@ -3,21 +3,22 @@
 //! Each is one line of core behind [`planted!`](crate::planted!). They exist only under `cfg(simulation)`; in the
 //! daemon's compilation the macro is the constant `false`. The plan of a run selects at most one.
 
-/// One planted bug.
+/// Declares the bugs: each with its class, its name on the command line, and its story.
 #[cfg(simulation)]
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-#[non_exhaustive]
-pub enum Bug {
-    /// See [`CATALOGUE`].
-    WindowOffByOne,
-    /// See [`CATALOGUE`].
-    DigestSkipsPadding,
-    /// See [`CATALOGUE`].
-    NegotiationTakesMaximum,
-    /// See [`CATALOGUE`].
-    SegmentLimitIgnored,
-    /// See [`CATALOGUE`].
-    StatSnLoginSkips,
+macro_rules! catalogue {
+    ($($class:literal { $($bug:ident $name:literal: $story:literal,)* })*) => {
+        /// One planted bug.
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+        #[non_exhaustive]
+        pub enum Bug {
+            $($(#[doc = $story] $bug,)*)*
+        }
+
+        /// Every planted bug.
+        pub const CATALOGUE: &[Entry] = &[
+            $($(Entry { bug: Bug::$bug, name: $name, class: $class, story: $story },)*)*
+        ];
+    };
 }
 
 /// A catalogue entry.
@@ -34,40 +35,63 @@ pub struct Entry {
     pub story: &'static str,
 }
 
-/// Every planted bug.
 #[cfg(simulation)]
-pub const CATALOGUE: &[Entry] = &[
-    Entry {
-        bug: Bug::WindowOffByOne,
-        name: "window-off-by-one",
-        class: "sequence numbers",
-        story: "A command one past MaxCmdSN is accepted.",
-    },
-    Entry {
-        bug: Bug::DigestSkipsPadding,
-        name: "digest-skips-padding",
-        class: "wire",
-        story: "The data digest is computed without the pad bytes.",
-    },
-    Entry {
-        bug: Bug::NegotiationTakesMaximum,
-        name: "negotiation-takes-maximum",
-        class: "negotiation",
-        story: "MaxBurstLength and FirstBurstLength come out as the larger of the two offers.",
-    },
-    Entry {
-        bug: Bug::SegmentLimitIgnored,
-        name: "segment-limit-ignored",
-        class: "negotiation",
-        story: "The peer's MaxRecvDataSegmentLength is taken to be 256 KiB whatever it declared.",
-    },
-    Entry {
-        bug: Bug::StatSnLoginSkips,
-        name: "stat-sn-login-skips",
-        class: "sequence numbers",
-        story: "StatSN does not advance after a login response.",
-    },
-];
+catalogue! {
+    "framing" {
+        BhsSplit "bhs-split": "A BHS whose last byte comes apart from the others loses its beginning.",
+        PaddingMissing "padding-missing": "A data segment is sent without its padding.",
+        DigestSkipsPadding "digest-skips-padding": "The data digest leaves the padding out.",
+    }
+    "sequence numbers" {
+        WindowOffByOne "window-off-by-one": "A command one past MaxCmdSN is accepted.",
+        PendingOvertakes "pending-overtakes": "A command that waited for a gap overtakes the one that filled it.",
+        StatSnOnR2t "stat-sn-on-r2t": "An R2T uses up a StatSN.",
+        StatSnLoginSkips "stat-sn-login-skips": "A login response does not advance StatSN.",
+        DataSnStuck "data-sn-stuck": "DataSN stops at two.",
+    }
+    "data transfer" {
+        R2tPastEdtl "r2t-past-edtl": "The last of several R2Ts asks for a block too much.",
+        BurstTooLong "burst-too-long": "An R2T asks for a block more than MaxBurstLength.",
+        BurstWithoutFinal "burst-without-final": "A Data-In sequence ends without the F bit.",
+        UnderflowForgotten "underflow-forgotten": "A residual count comes without its U bit.",
+        SegmentLimitIgnored "segment-limit-ignored": "The peer's MaxRecvDataSegmentLength is ignored.",
+        NegotiationTakesMaximum "negotiation-takes-maximum": "Burst lengths are negotiated to the larger value.",
+    }
+    "abort" {
+        ZombieWrite "zombie-write": "An abort does not wait for a command that a worker has.",
+        AbortSkipsRunning "abort-skips-running": "ABORT TASK of a running command is confirmed and does nothing.",
+        ReinstatementKeepsOld "reinstatement-keeps-old": "A new login does not wait for the old session's tasks.",
+    }
+    "ordering" {
+        OrderedOvertakes "ordered-overtakes": "An ORDERED task does not wait for older ones.",
+        HeadOfQueueLast "head-of-queue-last": "A HEAD OF QUEUE task waits like any other.",
+    }
+    "unit attention" {
+        UnitAttentionTwice "unit-attention-twice": "A unit attention is reported twice.",
+        UnitAttentionNever "unit-attention-never": "A unit attention is never established.",
+    }
+    "durability" {
+        AckBeforeFlush "ack-before-flush": "SYNCHRONIZE CACHE answers GOOD before the flush is done.",
+        FlushErrorSwallowed "flush-error-swallowed": "A flush that failed is answered GOOD.",
+        StickyForgotten "sticky-forgotten": "After a failed flush the next one succeeds.",
+        FuaIgnored "fua-ignored": "FUA on a write is ignored.",
+        WriteErrorGood "write-error-good": "A cached write that failed is answered GOOD.",
+    }
+    "medium access" {
+        NullioStale "nullio-stale": "A read of nullio returns what the buffer held before.",
+        ReadWrongBlock4k "read-wrong-block-4k": "A read of 4,096-byte blocks computes its place with 512.",
+        LbaCheckWraps "lba-check-wraps": "The check of LBA plus length wraps around.",
+        UnmappedLunServed "unmapped-lun-served": "A LUN that is not mapped is served by LUN 0.",
+    }
+    "concurrency" {
+        LostWakeUp "lost-wake-up": "The second task in the work queue wakes no worker.",
+        DoubleCompletion "double-completion": "TEST UNIT READY is answered twice.",
+    }
+    "resources" {
+        BufferLeakOnAbort "buffer-leak-on-abort": "The buffer of an aborted read is never given back.",
+        WindowLeaks "window-leaks": "Now and then a command keeps its place in the window.",
+    }
+}
 
 #[cfg(simulation)]
 thread_local! {

@@ -1,0 +1,163 @@
+//! Stage 2: one TCP connection: receive, login, full feature phase, write list, timers.
+
+pub mod error;
+pub(crate) mod full_feature;
+pub mod login;
+pub(crate) mod login_phase;
+pub mod receive;
+pub mod text;
+pub(crate) mod timers;
+pub mod write_list;
+
+use std::cell::Cell;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::time::Duration;
+
+use crate::connection::write_list::WriteList;
+use crate::env::{ByteStream, Close, Runtime, TxData, TxPdu};
+use crate::event::Event;
+use crate::id::ConnectionId;
+use crate::limits::Limits;
+use crate::sync::Notify;
+use crate::wire::{BHS_BYTES, Bhs, SerialNumber, digest, padding};
+
+/// A connection in full feature phase.
+pub struct Connection<R: Runtime> {
+    pub(crate) id: ConnectionId,
+    pub(crate) runtime: R,
+    pub(crate) stream: R::Stream,
+    pub(crate) peer: SocketAddr,
+    pub(crate) local: SocketAddr,
+    pub(crate) write_list: WriteList<R::Buf>,
+    header_digest: bool,
+    data_digest: bool,
+    stat_sn: Cell<SerialNumber>,
+    /// When the peer was last heard of.
+    heard: Cell<Duration>,
+    /// When the send that is under way began.
+    sending_since: Cell<Option<Duration>>,
+    /// Why it was closed from this side.
+    closing: Cell<Option<&'static str>>,
+    closed: Notify,
+}
+
+/// The bytes of a PDU: digests and padding are put on here and nowhere else.
+pub(crate) fn encode<B: AsRef<[u8]>>(bhs: &Bhs, data: TxData<B>, header_digest: bool, data_digest: bool) -> TxPdu<B> {
+    let mut head = [0; BHS_BYTES + 4];
+    head[..BHS_BYTES].copy_from_slice(&bhs.0);
+    let head_len = if header_digest { BHS_BYTES + 4 } else { BHS_BYTES };
+    if header_digest {
+        head[BHS_BYTES..].copy_from_slice(&digest::digest(&[&bhs.0]));
+    }
+    let bytes = data.bytes();
+    let mut tail = [0; 3 + 4];
+    let pad = if crate::planted!(PaddingMissing) { 0 } else { padding(bytes.len()) };
+    let mut tail_len = pad;
+    if data_digest && !bytes.is_empty() {
+        tail[pad..pad + 4].copy_from_slice(&digest::data_digest(bytes));
+        tail_len += 4;
+    }
+    TxPdu::new(&head[..head_len], data, &tail[..tail_len])
+}
+
+impl<R: Runtime> Connection<R> {
+    pub(crate) fn new(
+        runtime: R,
+        id: ConnectionId,
+        stream: R::Stream,
+        (peer, local): (SocketAddr, SocketAddr),
+        (header_digest, data_digest): (bool, bool),
+        stat_sn: SerialNumber,
+        limits: &Limits,
+    ) -> Rc<Self> {
+        let now = runtime.now();
+        Rc::new(Self {
+            id,
+            runtime,
+            stream,
+            peer,
+            local,
+            write_list: WriteList::new(limits.write_list_pdus, limits.write_list_bytes),
+            header_digest,
+            data_digest,
+            stat_sn: Cell::new(stat_sn),
+            heard: Cell::new(now),
+            sending_since: Cell::new(None),
+            closing: Cell::new(None),
+            closed: Notify::default(),
+        })
+    }
+
+    /// The StatSN that the next status will carry.
+    pub(crate) fn stat_sn(&self) -> SerialNumber {
+        self.stat_sn.get()
+    }
+
+    /// Takes the next StatSN.
+    pub(crate) fn next_stat_sn(&self) -> SerialNumber {
+        let stat_sn = self.stat_sn.get();
+        self.stat_sn.set(stat_sn.next());
+        stat_sn
+    }
+
+    /// Puts a PDU on the write list.
+    pub(crate) fn send(&self, bhs: Bhs, data: TxData<R::Buf>) {
+        self.write_list.push(encode(&bhs, data, self.header_digest, self.data_digest));
+    }
+
+    /// Something came from the peer.
+    pub(crate) fn hear(&self) {
+        self.heard.set(self.runtime.now());
+    }
+
+    /// Gives the connection up at once: a pending receive and a pending send end.
+    pub(crate) fn abort(&self, why: &'static str) {
+        self.close(why, Close::Abort);
+    }
+
+    /// Closes the connection behind what is on the write list, within `linger`.
+    pub(crate) async fn finish(&self, why: &'static str, linger: Duration) {
+        self.write_list.close();
+        let drained = crate::sync::within(&self.runtime, linger, self.write_list.until_drained()).await;
+        self.close(why, if drained.is_some() { Close::Graceful } else { Close::Abort });
+    }
+
+    fn close(&self, why: &'static str, how: Close) {
+        if self.closing.get().is_none() {
+            self.closing.set(Some(why));
+            self.write_list.abandon();
+            self.stream.close(how);
+            self.closed.all();
+        }
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closing.get().is_some()
+    }
+
+    async fn until_closed(&self) {
+        self.closed.until(|| self.closing.get().map(drop)).await;
+    }
+
+    /// The connection is gone: the last event about it.
+    pub(crate) fn closed(&self, why: &'static str) {
+        self.abort(why);
+        let why = self.closing.get().unwrap_or(why);
+        self.runtime.event(&Event::ConnectionClosed { connection: self.id, why });
+    }
+
+    /// The writer: all that became ready while the last send was under way leaves in one vectored send.
+    pub(crate) async fn write(self: Rc<Self>) {
+        while let Some(batch) = self.write_list.next_batch().await {
+            self.sending_since.set(Some(self.runtime.now()));
+            let (result, batch) = self.stream.send(batch).await;
+            self.sending_since.set(None);
+            self.write_list.sent(batch);
+            if result.is_err() {
+                self.abort("sending failed");
+                return;
+            }
+        }
+    }
+}

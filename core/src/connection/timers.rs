@@ -1,0 +1,64 @@
+//! The timers of a connection in full feature phase: is the peer still there, and does it still read?
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use crate::connection::Connection;
+use crate::env::{Runtime, TxData};
+use crate::event::Event;
+use crate::id::{Itt, Lun};
+use crate::session::Session;
+use crate::sync::within;
+use crate::wire::NopIn;
+
+/// Watches over a connection until it is closed: asks a silent peer with a NOP-In (RFC 7143, section 11.19) and
+/// closes the connection when no answer comes or a send makes no progress.
+pub(crate) async fn watch<R: Runtime>(session: Rc<Session<R>>) {
+    let connection = &session.connection;
+    let limits = &session.limits;
+    let mut asked: Option<Duration> = None;
+    loop {
+        let now = connection.runtime.now();
+        let heard = connection.heard.get();
+        // Any PDU is a sign of life, not only the answer.
+        if asked.is_some_and(|asked| heard > asked) {
+            asked = None;
+        }
+        let send_due = connection.sending_since.get().map(|since| since + limits.send_stall);
+        let life_due = match asked {
+            Some(asked) => Some(asked + limits.nop_timeout),
+            None => (!limits.nop_interval.is_zero()).then(|| heard + limits.nop_interval),
+        };
+        if send_due.is_some_and(|due| due <= now) {
+            return connection.abort("the peer does not read");
+        }
+        if life_due.is_some_and(|due| due <= now) {
+            if asked.is_some() {
+                return connection.abort("no answer to NOP-In");
+            }
+            asked = Some(now);
+            ask(&session);
+            continue;
+        }
+        let due = [send_due, life_due, Some(now + limits.send_stall)].into_iter().flatten().min().unwrap_or(now);
+        if within(&connection.runtime, due - now, connection.until_closed()).await.is_some() {
+            return;
+        }
+    }
+}
+
+fn ask<R: Runtime>(session: &Session<R>) {
+    let (exp_cmd_sn, max_cmd_sn) = session.window_numbers();
+    let connection = &session.connection;
+    // A valid Target Transfer Tag asks for an answer; StatSN is told but not used up.
+    let pdu = NopIn {
+        lun: Lun::default(),
+        itt: Itt::NONE,
+        ttt: session.next_ttt(),
+        stat_sn: connection.stat_sn(),
+        exp_cmd_sn,
+        max_cmd_sn,
+    };
+    connection.send(pdu.to_bhs(0), TxData::None);
+    connection.runtime.event(&Event::PeerAsked { connection: connection.id });
+}

@@ -1,0 +1,70 @@
+//! A worker: a slot of the pool, a long-lived task that carries out one command after another.
+
+use std::pin::pin;
+use std::rc::Rc;
+
+use futures_util::future::{Either, select};
+
+use crate::env::Runtime;
+use crate::event::Event;
+use crate::scsi::{self, Outcome, Request};
+use crate::target::TargetShare;
+use crate::task::{Task, TaskState};
+
+/// Serves the work queue of `target` until it is closed.
+pub(crate) async fn work<R: Runtime>(target: Rc<TargetShare<R>>) {
+    while let Some((lun, task)) = target.queue.pop().await {
+        let disowned = carry_out(&target, &task).await;
+        if disowned {
+            // Somebody took this worker's place when the task was disowned.
+            return;
+        }
+        target.queue.done(lun);
+    }
+}
+
+/// Carries out one command; tells whether it was disowned meanwhile.
+async fn carry_out<R: Runtime>(target: &Rc<TargetShare<R>>, task: &Rc<Task<R>>) -> bool {
+    if task.state.get() != TaskState::Queued {
+        return false;
+    }
+    task.state.set(TaskState::Running);
+    task.has_worker.set(true);
+    let (nexus, lun, itt) = (task.session.nexus, task.lun, task.itt);
+    target.device.runtime.event(&Event::TaskStarted { nexus, lun, itt });
+    let request = Request { nexus, lun, cdb: task.cdb, data_out: task.data_out.borrow_mut().take() };
+    let execute = pin!(scsi::execute(&target.device, request));
+    let disowned = pin!(task.changed.until(|| (task.state.get() == TaskState::Disowned).then_some(())));
+    match select(execute, disowned).await {
+        Either::Left((outcome, _)) => {
+            finish(task, outcome);
+            false
+        }
+        Either::Right(((), execute)) => {
+            let fence = task.logical_unit.as_ref().and_then(|unit| {
+                scsi::footprint(&task.cdb, unit.block_bytes()).map(|footprint| unit.fence(footprint))
+            });
+            target.replace_worker(task);
+            drop(execute.await);
+            drop(fence);
+            target.device.runtime.event(&Event::DisownedCompleted { nexus, lun, itt });
+            target.disowned_ended(task);
+            true
+        }
+    }
+}
+
+fn finish<R: Runtime>(task: &Rc<Task<R>>, outcome: Outcome<R::Buf>) {
+    match task.state.get() {
+        TaskState::Running => task.session.complete(task, outcome),
+        _ => {
+            if crate::planted!(BufferLeakOnAbort)
+                && let scsi::DataIn::Buffer(buffer) = outcome.data_in
+            {
+                std::mem::forget(buffer);
+            }
+            task.state.set(TaskState::Ended);
+            task.changed.all();
+        }
+    }
+}

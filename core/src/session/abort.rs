@@ -1,0 +1,65 @@
+//! Ending tasks before their time: bounded, even when the back end never answers.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use crate::env::Runtime;
+use crate::session::Session;
+use crate::sync::within;
+use crate::task::{Task, TaskState};
+
+/// What an abort does about data that the initiator still owes for open R2Ts.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Owed {
+    /// Waits for them, within a deadline (RFC 7143, section 4.2.3.3, target step a).
+    Await,
+    /// Lets them come and drops them.
+    Drop,
+}
+
+impl<R: Runtime> Session<R> {
+    /// Aborts `tasks` and waits until nothing of them can happen any more: no response, no Data-In, no change of the
+    /// medium. A command that the back end does not finish within [`crate::limits::Limits::abort_deadline`] is
+    /// disowned: its blocks are fenced until the back end lets go of them.
+    pub(crate) async fn abort(self: &Rc<Self>, tasks: &[Rc<Task<R>>], owed: Owed) {
+        for task in tasks {
+            match task.state.get() {
+                TaskState::Waiting | TaskState::Queued if owed == Owed::Await && task.is_receiving() => {
+                    task.data_out.borrow_mut().take();
+                    if let Some(transfer) = task.transfer.borrow_mut().as_mut() {
+                        transfer.give_up();
+                    }
+                    task.state.set(TaskState::Aborting);
+                }
+                TaskState::Waiting | TaskState::Queued => self.forget(task),
+                TaskState::Running if crate::planted!(ZombieWrite) => {
+                    task.state.set(TaskState::Aborting);
+                    self.forget(task);
+                }
+                TaskState::Running => task.state.set(TaskState::Aborting),
+                TaskState::Aborting | TaskState::Disowned | TaskState::Ended => {}
+            }
+        }
+        let runtime = &self.connection.runtime;
+        let start = runtime.now();
+        for task in tasks {
+            if task.state.get() == TaskState::Aborting {
+                let limit = if task.has_worker.get() { self.limits.abort_deadline } else { self.limits.data_out_deadline };
+                self.abort_one(task, (start + limit).saturating_sub(runtime.now())).await;
+            }
+            self.forget(task);
+        }
+    }
+
+    async fn abort_one(self: &Rc<Self>, task: &Rc<Task<R>>, limit: Duration) {
+        let over = task.changed.until(|| {
+            let ended = task.state.get() != TaskState::Aborting;
+            (ended || !task.has_worker.get() && !task.is_receiving()).then_some(())
+        });
+        let in_time = within(&self.connection.runtime, limit, over).await.is_some();
+        if !in_time && task.has_worker.get() && task.state.get() == TaskState::Aborting {
+            task.state.set(TaskState::Disowned);
+            task.changed.all();
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! Stage 3: the I_T nexus: the command window, the task table, and the way of a task from arrival to response.
+
+pub(crate) mod abort;
+pub mod command_window;
+pub mod data_transfer;
+pub(crate) mod respond;
+mod tasks;
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use crate::connection::Connection;
+use crate::connection::login::Negotiated;
+use crate::env::Runtime;
+use crate::event::Event;
+use crate::id::{Cid, Isid, Itt, Lun, NexusId, Tsih, Ttt};
+use crate::limits::Limits;
+use crate::session::command_window::CommandWindow;
+use crate::session::data_transfer::TransferRules;
+use crate::sync::Notify;
+use crate::target::TargetShare;
+use crate::task::Task;
+use crate::task::task_set::TaskSet;
+use crate::wire::{LogoutRequest, NopOut, SerialNumber, TaskManagementRequest, TextRequest};
+
+/// Who a session belongs to: the I_T nexus identifier without the target portal group, of which there is one.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct SessionKey {
+    /// Index of the target.
+    pub target: usize,
+    /// Initiator name in lower case.
+    pub initiator: String,
+    /// ISID.
+    pub isid: Isid,
+}
+
+/// A command on its way through the window: whatever carries a CmdSN.
+pub(crate) enum Command<R: Runtime> {
+    Task(Rc<Task<R>>),
+    TaskManagement(TaskManagementRequest),
+    NopOut(NopOut, Vec<u8>),
+    Text(TextRequest, Vec<u8>),
+    Logout(LogoutRequest),
+}
+
+/// A session with its one connection.
+pub struct Session<R: Runtime> {
+    pub(crate) nexus: NexusId,
+    pub(crate) tsih: Tsih,
+    pub(crate) cid: Cid,
+    /// `None` for a discovery session.
+    pub(crate) key: Option<SessionKey>,
+    pub(crate) target: Option<Rc<TargetShare<R>>>,
+    pub(crate) negotiated: RefCell<Negotiated>,
+    pub(crate) limits: Limits,
+    pub(crate) connection: Rc<Connection<R>>,
+    pub(crate) window: RefCell<CommandWindow<Command<R>>>,
+    /// The task table: every task that was received and is not over.
+    pub(crate) tasks: RefCell<BTreeMap<Itt, Rc<Task<R>>>>,
+    pub(crate) task_sets: RefCell<BTreeMap<Lun, TaskSet<Rc<Task<R>>>>>,
+    next_ttt: Cell<u32>,
+    /// Task management functions that have not been answered.
+    pub(crate) managing: Cell<u32>,
+    pub(crate) ended: Cell<bool>,
+    /// ExpCmdSN moved, a task ended, or the session did.
+    pub(crate) changed: Notify,
+}
+
+impl<R: Runtime> Session<R> {
+    #[allow(clippy::too_many_arguments, reason = "they are what a session is made of")]
+    pub(crate) fn new(
+        nexus: NexusId,
+        (tsih, cid): (Tsih, Cid),
+        key: Option<SessionKey>,
+        target: Option<Rc<TargetShare<R>>>,
+        negotiated: Negotiated,
+        exp_cmd_sn: SerialNumber,
+        limits: Limits,
+        connection: Rc<Connection<R>>,
+    ) -> Self {
+        Self {
+            nexus,
+            tsih,
+            cid,
+            key,
+            target,
+            negotiated: RefCell::new(negotiated),
+            window: RefCell::new(CommandWindow::new(exp_cmd_sn, limits.command_window)),
+            limits,
+            connection,
+            tasks: RefCell::default(),
+            task_sets: RefCell::default(),
+            next_ttt: Cell::new(0),
+            managing: Cell::new(0),
+            ended: Cell::new(false),
+            changed: Notify::default(),
+        }
+    }
+
+    pub(crate) fn event(&self, event: &Event) {
+        self.connection.runtime.event(event);
+    }
+
+    /// A Target Transfer Tag that no open R2T of the session carries: tags go round in 2^32.
+    pub(crate) fn next_ttt(&self) -> Ttt {
+        let ttt = self.next_ttt.get();
+        let next = ttt.wrapping_add(1);
+        self.next_ttt.set(if next == Ttt::NONE.0 { 0 } else { next });
+        Ttt(ttt)
+    }
+
+    /// ExpCmdSN and MaxCmdSN as every PDU to the initiator carries them.
+    pub(crate) fn window_numbers(&self) -> (SerialNumber, SerialNumber) {
+        let window = self.window.borrow();
+        (window.exp_cmd_sn(), window.max_cmd_sn())
+    }
+
+    pub(crate) fn transfer_rules(&self) -> TransferRules {
+        let negotiated = self.negotiated.borrow();
+        TransferRules {
+            initial_r2t: negotiated.initial_r2t,
+            immediate_data: negotiated.immediate_data,
+            first_burst_bytes: negotiated.first_burst_bytes,
+            max_burst_bytes: negotiated.max_burst_bytes,
+            max_outstanding_r2t: negotiated.max_outstanding_r2t.min(self.limits.max_outstanding_r2t),
+        }
+    }
+
+    /// All tasks, or those of one logical unit.
+    pub(crate) fn tasks_of(&self, lun: Option<Lun>) -> Vec<Rc<Task<R>>> {
+        let of_lun = |task: &&Rc<Task<R>>| lun.is_none_or(|lun| task.lun == lun);
+        self.tasks.borrow().values().filter(of_lun).cloned().collect()
+    }
+
+    /// Waits until the session is over.
+    pub(crate) async fn until_ended(&self) {
+        self.changed.until(|| self.ended.get().then_some(())).await;
+    }
+}

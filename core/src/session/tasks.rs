@@ -1,0 +1,292 @@
+//! The way of a task through its session: received, delivered in CmdSN order, supplied with data, queued, ended.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+
+use crate::env::Runtime;
+use crate::event::Event;
+use crate::scsi::{self, DataPhase, Outcome};
+use crate::session::Session;
+use crate::session::data_transfer::{DataOutTransfer, TransferError};
+use crate::sync::Notify;
+use crate::task::sense::{Sense, SenseFormat, SenseKey};
+use crate::task::status::Status;
+use crate::task::task_set::Attribute;
+use crate::task::{Refusal, Task, TaskState};
+use crate::wire::ScsiCommand;
+
+/// Conditions that iSCSI itself reports (RFC 7143, section 11.4.7.2), and the SAM one for an illegal task attribute.
+const UNEXPECTED_UNSOLICITED_DATA: Sense = Sense::new(SenseKey::ABORTED_COMMAND, 0x0c0c);
+const INCORRECT_AMOUNT_OF_DATA: Sense = Sense::new(SenseKey::ABORTED_COMMAND, 0x0c0d);
+const PROTOCOL_SERVICE_CRC_ERROR: Sense = Sense::new(SenseKey::ABORTED_COMMAND, 0x4705);
+const INVALID_MESSAGE: Sense = Sense::new(SenseKey::ABORTED_COMMAND, 0x4900);
+
+/// Where READ and WRITE (10) have their transfer length.
+const TRANSFER_LENGTH_BYTE: u16 = 7;
+
+/// For the data phase of a command to a logical unit that is not there.
+const BLOCK_BYTES_UNMAPPED: u32 = 512;
+
+impl<R: Runtime> Session<R> {
+    /// Makes a task of a SCSI Command PDU with `immediate_bytes` of data, before these have arrived. The task is in
+    /// no table yet.
+    pub(crate) fn receive_task(self: &Rc<Self>, command: &ScsiCommand, immediate_bytes: usize) -> Rc<Task<R>> {
+        let unit = self.target.as_ref().and_then(|target| target.logical_unit(command.lun));
+        let block_bytes = unit.as_ref().map_or(BLOCK_BYTES_UNMAPPED, |unit| unit.block_bytes());
+        let cdb_out_bytes = match scsi::data_phase(&command.cdb, block_bytes) {
+            DataPhase::Out(bytes) => bytes,
+            DataPhase::In(_) | DataPhase::None => 0,
+        };
+        let task = Rc::new(Task {
+            session: self.clone(),
+            itt: command.itt,
+            lun: command.lun,
+            logical_unit: unit,
+            cdb: command.cdb,
+            attribute: Attribute::from_wire(command.attribute).unwrap_or(Attribute::Simple),
+            cmd_sn: command.cmd_sn,
+            immediate: command.immediate,
+            read: command.read,
+            write: command.write,
+            expected_bytes: command.expected_data_transfer_bytes,
+            cdb_out_bytes,
+            state: Cell::new(TaskState::Waiting),
+            refusal: RefCell::default(),
+            holds_place: Cell::new(false),
+            has_worker: Cell::new(false),
+            age: Cell::new(None),
+            enabled: Cell::new(false),
+            transfer: RefCell::default(),
+            data_out: RefCell::default(),
+            changed: Notify::default(),
+        });
+        if Attribute::from_wire(command.attribute).is_none() {
+            task.refuse(Refusal::Sense(INVALID_MESSAGE));
+        }
+        self.prepare_transfer(&task, immediate_bytes, command.final_bit);
+        task
+    }
+
+    /// Sets up the data transfer of a task and the buffer for it.
+    fn prepare_transfer(&self, task: &Task<R>, immediate_bytes: usize, final_bit: bool) {
+        if !task.write {
+            // Without the W bit nothing may follow; a data segment that came along is dropped.
+            return;
+        }
+        let wanted = task.cdb_out_bytes.min(u64::from(task.expected_bytes)) as u32;
+        let rules = self.transfer_rules();
+        match DataOutTransfer::new(rules, task.expected_bytes, wanted, immediate_bytes as u32, final_bit) {
+            Ok(transfer) => {
+                *task.transfer.borrow_mut() = Some(transfer);
+            }
+            Err(error) => {
+                self.transfer_violated(task, error);
+                return;
+            }
+        }
+        if wanted > 0 && task.refusal.borrow().is_none() {
+            if wanted > self.limits.transfer_bytes {
+                // The device server would refuse it too: no need to fetch the data first.
+                task.refuse(Refusal::Sense(Sense::invalid_field(TRANSFER_LENGTH_BYTE)));
+                return;
+            }
+            match self.connection.runtime.alloc(wanted as usize) {
+                Some(buffer) => *task.data_out.borrow_mut() = Some(buffer),
+                None => self.refuse_full(task, Status::BUSY, "pool_bytes"),
+            }
+        }
+    }
+
+    fn transfer_violated(&self, task: &Task<R>, error: TransferError) {
+        let (what, sense) = match error {
+            TransferError::Unsolicited => ("unsolicited data that were not agreed", UNEXPECTED_UNSOLICITED_DATA),
+            TransferError::TooMuch => ("more data than agreed", INCORRECT_AMOUNT_OF_DATA),
+            TransferError::UnknownTag => ("Data-Out for an R2T that is not open", INCORRECT_AMOUNT_OF_DATA),
+            TransferError::DataSn => ("DataSN out of order", INCORRECT_AMOUNT_OF_DATA),
+            TransferError::Offset => ("Buffer Offset out of order", INCORRECT_AMOUNT_OF_DATA),
+            TransferError::TooLittle => ("less data than asked for", INCORRECT_AMOUNT_OF_DATA),
+        };
+        self.event(&Event::ProtocolViolation { connection: self.connection.id, what });
+        task.refuse(Refusal::Sense(sense));
+    }
+
+    fn refuse_full(&self, task: &Task<R>, status: Status, limit: &'static str) {
+        self.event(&Event::LimitMet { limit });
+        task.refuse(Refusal::Full(status));
+    }
+
+    /// Its data did not survive the way: PROTOCOL SERVICE CRC ERROR (RFC 7143, section 11.4.7.2).
+    pub(crate) fn data_digest_failed(self: &Rc<Self>, task: &Rc<Task<R>>) {
+        task.refuse(Refusal::Sense(PROTOCOL_SERVICE_CRC_ERROR));
+        self.advance(task);
+    }
+
+    /// The initiator broke the rules of a task's data transfer.
+    pub(crate) fn data_violated(self: &Rc<Self>, task: &Rc<Task<R>>, error: TransferError) {
+        self.transfer_violated(task, error);
+        if let Some(transfer) = task.transfer.borrow_mut().as_mut() {
+            // What is still on its way cannot be told apart any more: nothing is waited for.
+            transfer.abandon();
+        }
+        self.advance(task);
+    }
+
+    /// A task's turn has come in CmdSN order: it enters its task set.
+    pub(crate) fn deliver(self: &Rc<Self>, task: &Rc<Task<R>>) {
+        if task.state.get() != TaskState::Waiting {
+            return;
+        }
+        if !task.immediate {
+            self.window.borrow_mut().hold();
+            task.holds_place.set(true);
+        }
+        let (nexus, lun, itt) = (self.nexus, task.lun, task.itt);
+        let (operation_code, attribute) = (task.cdb[0], task.attribute as u8);
+        let enabled = {
+            let mut sets = self.task_sets.borrow_mut();
+            let set = sets.entry(task.lun).or_default();
+            if set.len() >= self.limits.task_set_tasks as usize {
+                self.refuse_full(task, Status::TASK_SET_FULL, "task_set_tasks");
+                None
+            } else {
+                let (age, enabled) = set.insert(task.clone(), task.attribute);
+                task.age.set(Some(age));
+                Some(enabled)
+            }
+        };
+        if enabled.is_some() {
+            self.event(&Event::TaskCreated { nexus, lun, itt, operation_code, attribute });
+        }
+        if enabled == Some(true) {
+            self.enable(task);
+        } else {
+            self.advance(task);
+        }
+    }
+
+    fn enable(self: &Rc<Self>, task: &Rc<Task<R>>) {
+        task.enabled.set(true);
+        self.event(&Event::TaskEnabled { nexus: self.nexus, lun: task.lun, itt: task.itt });
+        self.advance(task);
+    }
+
+    /// Takes a task as far as it can go: asks for data, queues it when all is there, answers it when it was refused
+    /// and its data have stopped coming.
+    pub(crate) fn advance(self: &Rc<Self>, task: &Rc<Task<R>>) {
+        if task.state.get() != TaskState::Waiting {
+            task.changed.all();
+            return;
+        }
+        let delivered = task.holds_place.get() || task.immediate;
+        if !delivered {
+            return;
+        }
+        self.solicit(task);
+        if task.refusal.borrow().is_some() {
+            if !task.is_receiving() {
+                self.complete_refused(task);
+            }
+        } else if task.is_ready() {
+            self.queue(task);
+        }
+    }
+
+    fn solicit(&self, task: &Task<R>) {
+        loop {
+            let r2t = match task.transfer.borrow_mut().as_mut() {
+                Some(transfer) => transfer.next_r2t(|| self.next_ttt()),
+                None => None,
+            };
+            let Some(r2t) = r2t else { return };
+            self.send_r2t(task, &r2t);
+        }
+    }
+
+    fn queue(self: &Rc<Self>, task: &Rc<Task<R>>) {
+        let Some(target) = &self.target else { return };
+        let lun = task.lun.number().unwrap_or(u16::MAX);
+        if target.is_stuck(lun) {
+            self.refuse_full(task, Status::BUSY, "disowned_tasks");
+            return self.complete_refused(task);
+        }
+        task.state.set(TaskState::Queued);
+        if target.queue.push(lun, task.clone(), task.attribute == Attribute::HeadOfQueue).is_err() {
+            task.state.set(TaskState::Waiting);
+            self.refuse_full(task, Status::BUSY, "work_queue_tasks");
+            self.complete_refused(task);
+        }
+    }
+
+    fn complete_refused(self: &Rc<Self>, task: &Rc<Task<R>>) {
+        let refusal = task.refusal.borrow().clone();
+        let outcome = match refusal {
+            Some(Refusal::Sense(sense)) => Outcome {
+                status: Status::CHECK_CONDITION,
+                sense: sense.encode(SenseFormat::Fixed),
+                data_in: scsi::DataIn::None,
+            },
+            Some(Refusal::Full(status)) => Outcome { status, sense: Vec::new(), data_in: scsi::DataIn::None },
+            None => return,
+        };
+        self.complete(task, outcome);
+    }
+
+    /// A task ends with a status.
+    pub(crate) fn complete(self: &Rc<Self>, task: &Rc<Task<R>>, outcome: Outcome<R::Buf>) {
+        task.state.set(TaskState::Ended);
+        let status = outcome.status.0;
+        self.take_out_of_table(task);
+        if crate::planted!(DoubleCompletion) && task.cdb[0] == 0 {
+            self.send_outcome(task, Outcome { status: outcome.status, sense: Vec::new(), data_in: scsi::DataIn::None });
+        }
+        self.send_outcome(task, outcome);
+        self.event(&Event::TaskCompleted { nexus: self.nexus, lun: task.lun, itt: task.itt, status });
+        self.take_out_of_set(task);
+    }
+
+    /// A task ends without a status.
+    pub(crate) fn forget(self: &Rc<Self>, task: &Rc<Task<R>>) {
+        if !self.is_in_table(task) {
+            return;
+        }
+        let disowned = task.state.get() == TaskState::Disowned;
+        if !disowned {
+            task.state.set(TaskState::Ended);
+        }
+        task.data_out.borrow_mut().take();
+        self.take_out_of_table(task);
+        self.event(&Event::TaskAborted { nexus: self.nexus, lun: task.lun, itt: task.itt, disowned });
+        self.take_out_of_set(task);
+    }
+
+    fn is_in_table(&self, task: &Rc<Task<R>>) -> bool {
+        self.tasks.borrow().get(&task.itt).is_some_and(|other| Rc::ptr_eq(other, task))
+    }
+
+    fn take_out_of_table(&self, task: &Rc<Task<R>>) {
+        if self.is_in_table(task) {
+            self.tasks.borrow_mut().remove(&task.itt);
+        }
+        if task.holds_place.take() {
+            self.window.borrow_mut().release();
+        }
+        task.changed.all();
+        self.changed.all();
+    }
+
+    fn take_out_of_set(self: &Rc<Self>, task: &Rc<Task<R>>) {
+        let Some(age) = task.age.take() else { return };
+        let freed = {
+            let mut sets = self.task_sets.borrow_mut();
+            let Some(set) = sets.get_mut(&task.lun) else { return };
+            let freed = set.remove(age);
+            if set.is_empty() {
+                sets.remove(&task.lun);
+            }
+            freed
+        };
+        for next in &freed {
+            self.enable(next);
+        }
+    }
+}

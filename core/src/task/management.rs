@@ -1,0 +1,100 @@
+//! Task management functions (RFC 7143, section 11.5; SAM-5, section 7) and their response fence.
+//!
+//! A session has one connection, so the order of the write list is the response fence: what was sent for an affected
+//! task lies before the function's response, and nothing of it comes after.
+
+use std::rc::Rc;
+
+use crate::env::Runtime;
+use crate::event::Event;
+use crate::id::Lun;
+use crate::logical_unit::UnitAttention;
+use crate::session::Session;
+use crate::session::abort::Owed;
+use crate::sync::within;
+use crate::target::Shard;
+use crate::wire::{TaskManagementRequest as Request, TaskManagementResponse as Response};
+
+/// Carries out `request` and answers it.
+pub(crate) async fn manage<R: Runtime>(shard: Rc<Shard<R>>, session: Rc<Session<R>>, request: Request) {
+    let response = match request.function {
+        Request::ABORT_TASK => abort_task(&session, &request).await,
+        Request::ABORT_TASK_SET | Request::CLEAR_TASK_SET => abort_task_set(&session, &request).await,
+        Request::LOGICAL_UNIT_RESET => logical_unit_reset(&shard, &session, &request).await,
+        Request::TARGET_WARM_RESET | Request::TARGET_COLD_RESET => target_reset(&shard, &session, &request).await,
+        Request::TASK_REASSIGN => Response::REASSIGNMENT_NOT_SUPPORTED,
+        _ => Response::FUNCTION_NOT_SUPPORTED,
+    };
+    session.managing.set(session.managing.get() - 1);
+    session.send_management_response(&request, response);
+    session.event(&Event::TaskManagementCompleted { nexus: session.nexus, function: request.function, response });
+    if request.function == Request::TARGET_COLD_RESET && response == Response::FUNCTION_COMPLETE {
+        shard.drop_connections(&session).await;
+    }
+}
+
+async fn abort_task<R: Runtime>(session: &Rc<Session<R>>, request: &Request) -> u8 {
+    let task = session.tasks.borrow().get(&request.referenced_itt).cloned();
+    if let Some(task) = task.filter(|task| task.lun == request.lun) {
+        if crate::planted!(AbortSkipsRunning) && task.has_worker.get() {
+            return Response::FUNCTION_COMPLETE;
+        }
+        session.abort(&[task], Owed::Drop).await;
+        return Response::FUNCTION_COMPLETE;
+    }
+    // A command that has not come yet is counted as received, and will be ignored when it does (section 11.5.1).
+    let mut window = session.window.borrow_mut();
+    let before_this = request.ref_cmd_sn.precedes(request.cmd_sn);
+    if before_this && window.is_missing(request.ref_cmd_sn) {
+        window.plug(request.ref_cmd_sn);
+        return Response::FUNCTION_COMPLETE;
+    }
+    Response::TASK_DOES_NOT_EXIST
+}
+
+async fn abort_task_set<R: Runtime>(session: &Rc<Session<R>>, request: &Request) -> u8 {
+    if !is_mapped(session, request.lun) {
+        return Response::LUN_DOES_NOT_EXIST;
+    }
+    await_commands_before(session, request).await;
+    session.abort(&session.tasks_of(Some(request.lun)), Owed::Await).await;
+    Response::FUNCTION_COMPLETE
+}
+
+async fn logical_unit_reset<R: Runtime>(shard: &Rc<Shard<R>>, session: &Rc<Session<R>>, request: &Request) -> u8 {
+    let (Some(target), Some(number)) = (&session.target, request.lun.number()) else {
+        return Response::LUN_DOES_NOT_EXIST;
+    };
+    if !is_mapped(session, request.lun) {
+        return Response::LUN_DOES_NOT_EXIST;
+    }
+    await_commands_before(session, request).await;
+    shard.reset_everywhere(target.index, Some(number), UnitAttention::LOGICAL_UNIT_RESET, session).await;
+    Response::FUNCTION_COMPLETE
+}
+
+async fn target_reset<R: Runtime>(shard: &Rc<Shard<R>>, session: &Rc<Session<R>>, request: &Request) -> u8 {
+    let Some(target) = &session.target else { return Response::FUNCTION_NOT_SUPPORTED };
+    let attention = if request.function == Request::TARGET_COLD_RESET {
+        UnitAttention::POWER_ON
+    } else {
+        UnitAttention::TARGET_RESET
+    };
+    shard.reset_everywhere(target.index, None, attention, session).await;
+    Response::FUNCTION_COMPLETE
+}
+
+fn is_mapped<R: Runtime>(session: &Session<R>, lun: Lun) -> bool {
+    session.target.as_ref().is_some_and(|target| target.logical_unit(lun).is_some())
+}
+
+/// Waits, within a deadline, until the commands that the initiator sent before `request` have come (section 4.2.3.3,
+/// target step b).
+async fn await_commands_before<R: Runtime>(session: &Rc<Session<R>>, request: &Request) {
+    let received = session.changed.until(|| {
+        let all = !session.window.borrow().exp_cmd_sn().precedes(request.cmd_sn);
+        (all || session.ended.get()).then_some(())
+    });
+    // After the deadline, what is there is what is aborted.
+    let _ = within(&session.connection.runtime, session.limits.data_out_deadline, received).await;
+}

@@ -1,0 +1,112 @@
+//! One task: the execution of one command, from its arrival to its status or its abort.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+
+use crate::env::Runtime;
+use crate::id::{Itt, Lun};
+use crate::logical_unit::LogicalUnit;
+use crate::session::Session;
+use crate::session::data_transfer::DataOutTransfer;
+use crate::sync::Notify;
+use crate::task::sense::Sense;
+use crate::task::status::Status;
+use crate::task::task_set::{Age, Attribute};
+use crate::wire::SerialNumber;
+
+/// Where a task is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum TaskState {
+    /// Received, but commands with smaller CmdSN are missing, or its data are still on their way, or it is dormant.
+    Waiting,
+    /// In the work queue.
+    Queued,
+    /// A worker has it.
+    Running,
+    /// A worker has it, and whatever comes out will be thrown away.
+    Aborting,
+    /// The back end did not answer in time: the task is over for everyone but its worker, which still waits.
+    Disowned,
+    /// Over: it has a status on the write list, or never will have one.
+    Ended,
+}
+
+/// Why a task is not carried out although it was received.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Refusal {
+    /// A limit was met: BUSY or TASK SET FULL.
+    Full(Status),
+    /// Its data were not as they should be.
+    Sense(Sense),
+}
+
+/// A task. It is shared by its session's task table, its task set, the work queue and its worker.
+pub struct Task<R: Runtime> {
+    pub(crate) session: Rc<Session<R>>,
+    pub(crate) itt: Itt,
+    pub(crate) lun: Lun,
+    pub(crate) logical_unit: Option<Rc<LogicalUnit<R>>>,
+    pub(crate) cdb: [u8; 16],
+    pub(crate) attribute: Attribute,
+    pub(crate) cmd_sn: SerialNumber,
+    /// It holds no place in the command window.
+    pub(crate) immediate: bool,
+    pub(crate) read: bool,
+    pub(crate) write: bool,
+    /// Expected Data Transfer Length in bytes.
+    pub(crate) expected_bytes: u32,
+    /// What the CDB asks the initiator to send, in bytes.
+    pub(crate) cdb_out_bytes: u64,
+    pub(crate) state: Cell<TaskState>,
+    pub(crate) refusal: RefCell<Option<Refusal>>,
+    /// It holds a place in the command window.
+    pub(crate) holds_place: Cell<bool>,
+    /// A worker took it.
+    pub(crate) has_worker: Cell<bool>,
+    /// Age in its task set, once it is there.
+    pub(crate) age: Cell<Option<Age>>,
+    pub(crate) enabled: Cell<bool>,
+    pub(crate) transfer: RefCell<Option<DataOutTransfer>>,
+    /// Data from the initiator; taken while the driver receives straight into it, and by the worker.
+    pub(crate) data_out: RefCell<Option<R::Buf>>,
+    /// Its state became `Aborting`, `Disowned` or `Ended`, or its last Data-Out came.
+    pub(crate) changed: Notify,
+}
+
+impl<R: Runtime> Task<R> {
+    /// Not aborted and without a status.
+    pub(crate) fn is_live(&self) -> bool {
+        matches!(self.state.get(), TaskState::Waiting | TaskState::Queued | TaskState::Running)
+    }
+
+    /// Data of this task are still on their way from the initiator.
+    pub(crate) fn is_receiving(&self) -> bool {
+        self.transfer.borrow().as_ref().is_some_and(DataOutTransfer::is_receiving)
+    }
+
+    /// Everything that it needs to run is there: it is enabled and its data have arrived.
+    pub(crate) fn is_ready(&self) -> bool {
+        self.state.get() == TaskState::Waiting
+            && self.enabled.get()
+            && self.transfer.borrow().as_ref().is_none_or(DataOutTransfer::is_complete)
+    }
+
+    /// Takes a piece of its data from the initiator, which belongs at `offset`. What lies past the end is dropped:
+    /// the command does not use it.
+    pub(crate) fn take_data(&self, offset: usize, data: &[u8]) {
+        let mut buffer = self.data_out.borrow_mut();
+        let Some(buffer) = buffer.as_mut() else { return };
+        let room = buffer.as_mut().get_mut(offset..).unwrap_or_default();
+        let length = data.len().min(room.len());
+        room[..length].copy_from_slice(&data[..length]);
+    }
+
+    /// Refuses the task. It stays until its data have stopped coming.
+    pub(crate) fn refuse(&self, refusal: Refusal) {
+        self.refusal.borrow_mut().get_or_insert(refusal);
+        self.data_out.borrow_mut().take();
+        if let Some(transfer) = self.transfer.borrow_mut().as_mut() {
+            transfer.give_up();
+        }
+    }
+}
