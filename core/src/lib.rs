@@ -6,6 +6,7 @@
 //! ```
 #![forbid(unsafe_code)]
 
+pub mod connection;
 pub mod env;
 pub mod event;
 pub mod id;
