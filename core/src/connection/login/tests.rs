@@ -473,7 +473,7 @@ fn rejected_value_leaves_what_held_before() {
 #[test]
 fn login_is_bounded_in_bytes_keys_and_requests() {
     let mut bytes = Transcript::new();
-    bytes.limits.text_bytes = 100;
+    bytes.limits.text_bytes = WHO.len();
     assert_eq!(refusal(bytes.send(&format!("{WHO}X-a=1\0"))), LoginStatus::INITIATOR_ERROR);
 
     let mut keys = Transcript::new();
