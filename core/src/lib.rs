@@ -6,6 +6,7 @@
 //! ```
 #![forbid(unsafe_code)]
 
+pub mod backend;
 pub mod env;
 pub mod event;
 pub mod id;
@@ -15,7 +16,7 @@ pub mod planted;
 pub mod scsi;
 pub mod sync;
 pub mod target;
-pub mod task {
-    //! Stage 4.
-    pub mod status;
-}
+pub mod task;
+
+#[cfg(test)]
+mod testing;
