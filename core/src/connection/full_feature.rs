@@ -3,8 +3,8 @@
 use std::rc::Rc;
 
 use crate::connection::error::ProtocolError;
-use crate::connection::receive::{Part, Receiver};
 use crate::connection::login::discovery::Asker;
+use crate::connection::receive::{Part, Receiver};
 use crate::connection::text::{TextAction, TextContext, TextExchange};
 use crate::env::{ByteStream, Runtime, TxData};
 use crate::event::Event;
@@ -43,9 +43,16 @@ enum Sink<R: Runtime> {
     Drop,
     Bytes(Vec<u8>),
     /// A command with its immediate data, or what is left of it to arrive from `next` on.
-    Command { task: Rc<Task<R>>, next: usize },
+    Command {
+        task: Rc<Task<R>>,
+        next: usize,
+    },
     /// The task of a Data-Out PDU; `Err` when the PDU broke the rules.
-    DataOut { task: Rc<Task<R>>, next: usize, checked: Result<(), TransferError> },
+    DataOut {
+        task: Rc<Task<R>>,
+        next: usize,
+        checked: Result<(), TransferError>,
+    },
     /// The PDU is answered with a Reject for this reason.
     Reject(u8),
 }

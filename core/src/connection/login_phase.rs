@@ -88,8 +88,7 @@ async fn on_request<R: ByteStream>(
 where
     R::Buf: AsRef<[u8]>,
 {
-    let request =
-        LoginRequest::parse(bhs).map_err(|_| LoginFailure::Dropped(NOT_A_LOGIN))?;
+    let request = LoginRequest::parse(bhs).map_err(|_| LoginFailure::Dropped(NOT_A_LOGIN))?;
     match login.on_request(identity, &request, data) {
         LoginAction::Reply(reply) => {
             send(stream, reply).await?;

@@ -3,7 +3,6 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use crate::connection::Connection;
 use crate::env::{Runtime, TxData};
 use crate::event::Event;
 use crate::id::{Itt, Lun};

@@ -41,9 +41,10 @@ async fn carry_out<R: Runtime>(target: &Rc<TargetShare<R>>, task: &Rc<Task<R>>) 
             false
         }
         Either::Right(((), execute)) => {
-            let fence = task.logical_unit.as_ref().and_then(|unit| {
-                scsi::footprint(&task.cdb, unit.block_bytes()).map(|footprint| unit.fence(footprint))
-            });
+            let fence = task
+                .logical_unit
+                .as_ref()
+                .and_then(|unit| scsi::footprint(&task.cdb, unit.block_bytes()).map(|footprint| unit.fence(footprint)));
             target.replace_worker(task);
             drop(execute.await);
             drop(fence);

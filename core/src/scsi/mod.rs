@@ -1,9 +1,17 @@
 //! Stage 6: a CDB becomes a result.
 
+mod cdb;
+mod dispatch;
+mod sbc;
+mod spc;
+#[cfg(test)]
+mod tests;
+
 use crate::env::Runtime;
 use crate::id::{Lun, NexusId};
 use crate::logical_unit::Device;
 use crate::task::status::Status;
+use cdb::{Access, ByteCheck, Cdb, READ_CAPACITY_16, operation};
 
 /// Which way the data of a command goes, and how many bytes the CDB asks for. For parameter data from the device it
 /// is the allocation length.
@@ -26,6 +34,15 @@ pub struct Footprint {
     pub length_bytes: u64,
     /// It changes them.
     pub write: bool,
+}
+
+impl Footprint {
+    /// Whether both touch at least one same byte.
+    #[must_use]
+    pub fn overlaps(self, other: Self) -> bool {
+        let end = |footprint: Self| footprint.offset_bytes.saturating_add(footprint.length_bytes);
+        self.offset_bytes < end(other) && other.offset_bytes < end(self)
+    }
 }
 
 /// A command on its way to the device server.
@@ -65,19 +82,48 @@ pub struct Outcome<B> {
 }
 
 /// Which data the command in `cdb` moves, for a logical unit with blocks of `block_bytes`. Knows nothing of the
-/// medium's size: a command that will fail still has its data phase. Unknown commands have none.
+/// medium's size: a command that will fail still has its data phase. Unknown commands have none. A command that moves
+/// data but asks for zero bytes is `In(0)` or `Out(0)`.
 #[must_use]
-pub fn data_phase(_cdb: &[u8; 16], _block_bytes: u32) -> DataPhase {
-    todo!()
+pub fn data_phase(cdb: &[u8; 16], block_bytes: u32) -> DataPhase {
+    let cdb = Cdb(*cdb);
+    if let Some(access) = cdb.access() {
+        let length_bytes = u64::from(cdb.block_range().1) * u64::from(block_bytes);
+        return match (access, cdb.byte_check()) {
+            (Access::Read, _) => DataPhase::In(length_bytes),
+            (Access::Write, _) | (Access::Verify, Some(ByteCheck::Blocks)) => DataPhase::Out(length_bytes),
+            (Access::Verify, Some(ByteCheck::OneBlock)) => DataPhase::Out(length_bytes.min(block_bytes.into())),
+            (Access::Verify, Some(ByteCheck::Medium) | None) => DataPhase::None,
+        };
+    }
+    match cdb.operation_code() {
+        operation::REQUEST_SENSE | operation::MODE_SENSE_6 => DataPhase::In(cdb.byte(4).into()),
+        operation::INQUIRY => DataPhase::In(cdb.u16(3).into()),
+        operation::READ_CAPACITY_10 => DataPhase::In(8),
+        operation::MODE_SENSE_10 => DataPhase::In(cdb.u16(7).into()),
+        operation::REPORT_LUNS => DataPhase::In(cdb.u32(6).into()),
+        operation::SERVICE_ACTION_IN_16 if cdb.service_action() == READ_CAPACITY_16 => {
+            DataPhase::In(cdb.u32(10).into())
+        }
+        _ => DataPhase::None,
+    }
 }
 
-/// Which bytes of the medium the command in `cdb` touches.
+/// Which bytes of the medium the command in `cdb` touches: READ, WRITE and VERIFY of at least one block. SYNCHRONIZE
+/// CACHE changes no bytes and has none.
 #[must_use]
-pub fn footprint(_cdb: &[u8; 16], _block_bytes: u32) -> Option<Footprint> {
-    todo!()
+pub fn footprint(cdb: &[u8; 16], block_bytes: u32) -> Option<Footprint> {
+    let cdb = Cdb(*cdb);
+    let access = cdb.access()?;
+    let (lba, blocks) = cdb.block_range();
+    (blocks > 0).then(|| Footprint {
+        offset_bytes: lba.saturating_mul(block_bytes.into()),
+        length_bytes: u64::from(blocks) * u64::from(block_bytes),
+        write: access == Access::Write,
+    })
 }
 
 /// Runs a command to its end. Dropping the future is safe, but whether the medium changed is then not known.
-pub async fn execute<R: Runtime>(_device: &Device<R>, _request: Request<R::Buf>) -> Outcome<R::Buf> {
-    todo!()
+pub async fn execute<R: Runtime>(device: &Device<R>, request: Request<R::Buf>) -> Outcome<R::Buf> {
+    dispatch::execute(device, request).await
 }

@@ -44,7 +44,8 @@ impl<R: Runtime> Session<R> {
         let start = runtime.now();
         for task in tasks {
             if task.state.get() == TaskState::Aborting {
-                let limit = if task.has_worker.get() { self.limits.abort_deadline } else { self.limits.data_out_deadline };
+                let limit =
+                    if task.has_worker.get() { self.limits.abort_deadline } else { self.limits.data_out_deadline };
                 self.abort_one(task, (start + limit).saturating_sub(runtime.now())).await;
             }
             self.forget(task);

@@ -96,7 +96,10 @@ impl<T> CommandWindow<T> {
     /// A command that `next` gave starts to hold a place in the window.
     pub fn hold(&mut self) {
         self.in_use += 1;
-        assert!(self.in_use <= self.width + u32::from(crate::planted!(WindowOffByOne)), "more commands than the window");
+        assert!(
+            self.in_use <= self.width + u32::from(crate::planted!(WindowOffByOne)),
+            "more commands than the window"
+        );
         self.in_use = self.in_use.min(self.width);
     }
 
@@ -139,7 +142,10 @@ mod tests {
         assert_eq!(window.arrive(sn(0), 'b'), Arrival::Accepted);
         assert_eq!(window.next(), None);
         assert_eq!(window.arrive(sn(u32::MAX), 'a'), Arrival::Accepted);
-        assert_eq!([window.next(), window.next(), window.next(), window.next()], [Some('a'), Some('b'), Some('c'), None]);
+        assert_eq!(
+            [window.next(), window.next(), window.next(), window.next()],
+            [Some('a'), Some('b'), Some('c'), None]
+        );
         assert_eq!(window.exp_cmd_sn(), sn(2));
     }
 

@@ -158,7 +158,12 @@ impl DataOutTransfer {
         Ok(offset..end)
     }
 
-    fn on_unsolicited(&mut self, data_sn: u32, range: Range<u32>, final_bit: bool) -> Result<Range<u32>, TransferError> {
+    fn on_unsolicited(
+        &mut self,
+        data_sn: u32,
+        range: Range<u32>,
+        final_bit: bool,
+    ) -> Result<Range<u32>, TransferError> {
         if !self.unsolicited_open {
             return Err(TransferError::Unsolicited);
         }
@@ -360,7 +365,8 @@ mod tests {
 
     #[test]
     fn data_in_has_the_final_bit_at_the_end_of_each_burst() {
-        let parts: Vec<_> = data_in_parts(2500, 600, 1000).map(|part| (part.range, part.final_bit, part.last)).collect();
+        let parts: Vec<_> =
+            data_in_parts(2500, 600, 1000).map(|part| (part.range, part.final_bit, part.last)).collect();
         assert_eq!(
             parts,
             [

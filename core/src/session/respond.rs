@@ -16,19 +16,19 @@ use crate::wire::{
 
 /// How far the data that moved and the data that were expected lie apart (RFC 7143, section 11.4.5).
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Residual {
+pub(crate) struct Residual {
     /// O bit: `count` bytes were not transferred because too few were expected.
-    pub overflow: bool,
+    pub(crate) overflow: bool,
     /// U bit: `count` bytes fewer than expected were transferred.
-    pub underflow: bool,
+    pub(crate) underflow: bool,
     /// Bytes.
-    pub count: u32,
+    pub(crate) count: u32,
 }
 
 impl Residual {
     /// Of a transfer of which the device had `available` bytes to move and the initiator expected `expected`.
     #[must_use]
-    pub fn of(expected: u32, available: u64) -> Self {
+    pub(crate) fn of(expected: u32, available: u64) -> Self {
         let expected = u64::from(expected);
         Self {
             overflow: available > expected,

@@ -16,7 +16,7 @@ use crate::wire::SerialNumber;
 
 /// Where a task is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum TaskState {
+pub(crate) enum TaskState {
     /// Received, but commands with smaller CmdSN are missing, or its data are still on their way, or it is dormant.
     Waiting,
     /// In the work queue.
@@ -33,7 +33,7 @@ pub enum TaskState {
 
 /// Why a task is not carried out although it was received.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Refusal {
+pub(crate) enum Refusal {
     /// A limit was met: BUSY or TASK SET FULL.
     Full(Status),
     /// Its data were not as they should be.

@@ -1,0 +1,109 @@
+//! A back end and the failed-flush policy.
+//!
+//! After a failed flush nobody can tell which acknowledged blocks reached the medium: systems mark the lost pages
+//! clean, and the next flush "succeeds". So the failure sticks to the logical unit, on all shards and until restart:
+//! it takes no more writes, no flush succeeds, and reads go on. A durable write that fails counts as a failed flush,
+//! since its flush cannot be told apart, with one exception: a full store in write-through mode, where nothing but the
+//! write itself was waiting to become durable, and where space may come back.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use super::flush::Flushes;
+use super::{Backend, BackendError};
+use crate::env::{Durability, Geometry, Runtime};
+use crate::event::Event;
+use crate::id::Lun;
+use crate::logical_unit::Shared;
+use crate::planted;
+use crate::target::IoMode;
+
+/// The medium of one logical unit on one shard.
+pub struct Medium<R: Runtime> {
+    runtime: R,
+    lun: Lun,
+    backend: Backend<R>,
+    mode: IoMode,
+    shared: Arc<Shared>,
+    flushes: Flushes,
+}
+
+impl<R: Runtime> Medium<R> {
+    /// The medium of `lun`, kept on `backend`.
+    pub fn new(runtime: R, lun: Lun, backend: Backend<R>, mode: IoMode, shared: Arc<Shared>) -> Self {
+        Self { runtime, lun, backend, mode, shared, flushes: Flushes::default() }
+    }
+
+    /// What the medium is, for blocks of `block_bytes`.
+    pub fn geometry(&self, block_bytes: u32) -> Geometry {
+        self.backend.geometry(block_bytes)
+    }
+
+    /// Fills `buf` from `offset_bytes` on.
+    pub async fn read(&self, offset_bytes: u64, buf: R::Buf) -> Result<R::Buf, BackendError> {
+        let (result, buf) = self.backend.read(offset_bytes, buf).await;
+        match result {
+            Ok(()) => Ok(buf),
+            Err(error) => {
+                self.report(offset_bytes, buf.as_ref().len(), false);
+                Err(error.into())
+            }
+        }
+    }
+
+    /// Writes all of `buf` at `offset_bytes`: durably in write-through mode or when `force_unit_access` is set.
+    pub async fn write(&self, offset_bytes: u64, buf: R::Buf, force_unit_access: bool) -> Result<(), BackendError> {
+        let write_through = self.mode != IoMode::WriteBack;
+        let durable = write_through || (force_unit_access && !planted!(FuaIgnored));
+        let durability = if durable { Durability::Durable } else { Durability::Volatile };
+        let length_bytes = buf.as_ref().len();
+        if let Err(error) = self.backend.write(offset_bytes, buf, durability).await {
+            let error = BackendError::from(error);
+            self.report(offset_bytes, length_bytes, true);
+            if durable && !(write_through && error == BackendError::NoSpace) {
+                self.remember_failure();
+            }
+            return if planted!(WriteErrorGood) && !durable { Ok(()) } else { Err(error) };
+        }
+        // Another command's failure, recorded while this one was under way, casts doubt on this one too.
+        if self.shared.conditions().flush_failed() { Err(BackendError::FlushFailed) } else { Ok(()) }
+    }
+
+    /// Makes every write that completed before this call durable, or says that this cannot be proved.
+    pub async fn flush(self: &Rc<Self>) -> Result<(), BackendError> {
+        let number = self.flush_later();
+        let succeeded = self.flushes.wait(number).await;
+        if succeeded && !self.shared.conditions().flush_failed() { Ok(()) } else { Err(BackendError::FlushFailed) }
+    }
+
+    /// Begins to make every write that completed before this call durable. A failure is remembered.
+    pub fn flush_later(self: &Rc<Self>) -> u64 {
+        let (number, idle) = self.flushes.request();
+        if idle {
+            let medium = self.clone();
+            self.runtime.spawn(async move { medium.run_flushes().await });
+        }
+        number
+    }
+
+    async fn run_flushes(&self) {
+        while let Some(number) = self.flushes.begin() {
+            let failed = self.backend.flush().await.is_err() && !planted!(FlushErrorSwallowed);
+            if failed {
+                self.remember_failure();
+            }
+            self.flushes.end(number, failed);
+        }
+    }
+
+    fn remember_failure(&self) {
+        if !planted!(StickyForgotten) && self.shared.record_flush_failure() {
+            self.runtime.event(&Event::FlushFailed { lun: self.lun });
+        }
+    }
+
+    fn report(&self, offset_bytes: u64, length_bytes: usize, write: bool) {
+        let length_bytes = length_bytes as u64;
+        self.runtime.event(&Event::MediumFailed { lun: self.lun, offset_bytes, length_bytes, write });
+    }
+}
