@@ -1,1 +1,3 @@
-//! Part of Quintain.
+//! The daemon: the real world for `quintain-core`, and what an administrator sees of it.
+
+pub mod runtime;
