@@ -10,7 +10,8 @@ use quintain_core::env::{Disk, Durability, Geometry};
 use super::pool::Buf;
 use super::ring;
 
-/// An open file or block device on this shard; all shards share its descriptor.
+/// An open file or block device; all shards share its descriptor.
+#[derive(Clone, Debug)]
 pub struct RealDisk {
     file: Arc<OwnedFd>,
     geometry: Geometry,

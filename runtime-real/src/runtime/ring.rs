@@ -3,7 +3,6 @@
 //! One ring per thread. An operation owns everything the kernel reads or writes until its completion has been seen,
 //! also when its future is dropped: that is what makes the functions here safe to call.
 
-use std::collections::HashSet;
 use std::io;
 use std::mem;
 use std::ops::Range;
@@ -22,6 +21,7 @@ use futures_util::FutureExt;
 use io_uring::types::{Fd, FsyncFlags};
 use io_uring::{opcode, squeue};
 use quintain_core::env::TxPdu;
+use rustix::thread::{CpuSet, sched_setaffinity};
 
 use super::pool::Buf;
 
@@ -33,9 +33,13 @@ pub(crate) fn run<F: Future>(processor: Option<usize>, future: F) -> io::Result<
     let mut proactor = ProactorBuilder::new();
     // One thread submits and reaps; completions wait until it asks for them instead of interrupting it.
     proactor.capacity(RING_ENTRIES).single_issuer(true).defer_taskrun(true).taskrun_flag(true).coop_taskrun(true);
-    #[expect(clippy::disallowed_types, reason = "the set that the builder asks for; it is never iterated")]
-    let affinity: HashSet<usize> = processor.into_iter().collect();
-    let runtime: Runtime = RuntimeBuilder::new().with_proactor(proactor).thread_affinity(affinity).build()?;
+    if let Some(processor) = processor {
+        let mut processors = CpuSet::new();
+        processors.set(processor);
+        // Best effort: unpinned it is slower, not wrong.
+        let _ = sched_setaffinity(None, &processors);
+    }
+    let runtime: Runtime = RuntimeBuilder::new().with_proactor(proactor).build()?;
     Ok(runtime.block_on(future))
 }
 
