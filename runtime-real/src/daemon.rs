@@ -158,10 +158,10 @@ fn start_shard(
     let thread = thread.map_err(|source| ServeError::Resources { source })?;
     match has_started.recv() {
         Ok(()) => Ok(ShardHandle { stop, report, finish, thread }),
-        Err(_) => {
-            let source = failure.recv().unwrap_or_else(|_| io::Error::other("a core ended while it started"));
-            Err(ServeError::Ring { source })
-        }
+        Err(_) => Err(match failure.recv() {
+            Ok(source) => ServeError::Ring { source },
+            Err(_) => ServeError::Resources { source: io::Error::other("a core ended while it started") },
+        }),
     }
 }
 
