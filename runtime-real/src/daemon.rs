@@ -1,0 +1,266 @@
+//! The running target: one thread and one ring for each shard.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::num::NonZero;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
+use std::sync::{Arc, mpsc};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use futures_channel::mpsc::{UnboundedReceiver, unbounded};
+use futures_channel::oneshot;
+use futures_util::future::{AbortHandle, Abortable, poll_fn};
+use futures_util::stream::StreamExt;
+use quintain_core::env::Runtime;
+use quintain_core::id::ShardId;
+use quintain_core::target::{Disks, Node, NodeConfig, Shard, StopReport};
+use tracing::{error, warn};
+
+use crate::ServeError;
+use crate::runtime::{Listener, Message, Peers, RealDisk, RealRuntime, World};
+
+/// What a daemon is made of.
+pub struct Setup {
+    /// Targets and bounds.
+    pub node: NodeConfig,
+    /// Open disks by target (index in [`NodeConfig::targets`]) and LUN; nullio has none.
+    pub disks: BTreeMap<(usize, u16), RealDisk>,
+    /// Bound sockets.
+    pub listeners: Vec<TcpListener>,
+    /// Cores to use, at least one.
+    pub shards: NonZero<u16>,
+}
+
+/// A running target. Dropping it ends its threads without flushing anything.
+pub struct Daemon {
+    addresses: Vec<SocketAddr>,
+    shards: Vec<ShardHandle>,
+}
+
+struct ShardHandle {
+    stop: oneshot::Sender<Duration>,
+    report: mpsc::Receiver<StopReport>,
+    finish: oneshot::Sender<()>,
+    thread: JoinHandle<()>,
+}
+
+/// What a shard's thread is given.
+struct ShardSetup {
+    id: ShardId,
+    node: Arc<Node>,
+    disks: Disks<RealRuntime>,
+    listeners: Vec<TcpListener>,
+    inbox: UnboundedReceiver<Message>,
+    started: mpsc::Sender<()>,
+    stop: oneshot::Receiver<Duration>,
+    report: mpsc::Sender<StopReport>,
+    finish: oneshot::Receiver<()>,
+}
+
+impl Daemon {
+    /// Starts serving.
+    ///
+    /// # Errors
+    /// A configuration that the core refuses, or a kernel without rings, threads or descriptors to give.
+    pub fn start(setup: Setup) -> Result<Self, ServeError> {
+        let resources = |source| ServeError::Resources { source };
+        let addresses: io::Result<Vec<_>> = setup.listeners.iter().map(TcpListener::local_addr).collect();
+        let limits = setup.node.limits.clone();
+        let node = Node::new(setup.node, setup.shards.get())?;
+        let (senders, inboxes): (Vec<_>, Vec<_>) = (0..setup.shards.get()).map(|_| unbounded()).unzip();
+        let processors = processors(setup.shards);
+        let peers = Peers::default();
+        let mut daemon = Self { addresses: addresses.map_err(resources)?, shards: Vec::new() };
+        // One shard accepts; the core moves a connection to the shard of its session after login.
+        let mut listeners = Some(setup.listeners);
+        for ((id, inbox), processor) in (0..).zip(inboxes).zip(processors) {
+            let world = World { limits: limits.clone(), shards: senders.clone(), peers: peers.clone(), processor };
+            let listeners = listeners.take().unwrap_or_default();
+            let disks = setup.disks.clone();
+            daemon.shards.push(start_shard(world, ShardId(id), node.clone(), disks, listeners, inbox)?);
+        }
+        Ok(daemon)
+    }
+
+    /// Where it listens, with the port that the kernel chose when 0 was asked for.
+    #[must_use]
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    /// Stops accepting, lets commands in flight finish within `deadline`, makes all acknowledged data durable, and
+    /// ends the threads. Blocks until that is done.
+    #[must_use]
+    pub fn stop(self, deadline: Duration) -> StopReport {
+        let mut total = StopReport::default();
+        let mut ending = Vec::new();
+        for shard in self.shards {
+            // An error means that the shard is gone; its missing report says so below.
+            let _ = shard.stop.send(deadline);
+            ending.push((shard.report, shard.finish, shard.thread));
+        }
+        let mut threads = Vec::new();
+        for (report, finish, thread) in ending {
+            match report.recv() {
+                Ok(report) => {
+                    total.commands_aborted += report.commands_aborted;
+                    total.flush_errors.extend(report.flush_errors);
+                }
+                Err(_) => total.flush_errors.push("a core ended too early and its data was not flushed".to_owned()),
+            }
+            threads.push((finish, thread));
+        }
+        // Only now: until all have stopped, they may still have something to tell each other.
+        for (finish, thread) in threads {
+            drop(finish);
+            if thread.join().is_err() {
+                error!("a core ended with a broken invariant; this is a bug in Quintain, please report it");
+            }
+        }
+        total
+    }
+}
+
+fn start_shard(
+    world: World,
+    id: ShardId,
+    node: Arc<Node>,
+    disks: Disks<RealRuntime>,
+    listeners: Vec<TcpListener>,
+    inbox: UnboundedReceiver<Message>,
+) -> Result<ShardHandle, ServeError> {
+    let (started, has_started) = mpsc::channel();
+    let (stop, stop_receiver) = oneshot::channel();
+    let (report_sender, report) = mpsc::channel();
+    let (finish, finish_receiver) = oneshot::channel();
+    let (failed, failure) = mpsc::channel();
+    let setup = ShardSetup {
+        id,
+        node,
+        disks,
+        listeners,
+        inbox,
+        started,
+        stop: stop_receiver,
+        report: report_sender,
+        finish: finish_receiver,
+    };
+    let body = move || {
+        if let Err(error) = RealRuntime::run(world, async move |runtime| run_shard(runtime, setup).await) {
+            // Whoever waits for the start reads it.
+            let _ = failed.send(error);
+        }
+    };
+    let thread = thread::Builder::new().name(format!("shard-{}", id.0)).spawn(body);
+    let thread = thread.map_err(|source| ServeError::Resources { source })?;
+    match has_started.recv() {
+        Ok(()) => Ok(ShardHandle { stop, report, finish, thread }),
+        Err(_) => Err(match failure.recv() {
+            Ok(source) => ServeError::Ring { source },
+            Err(_) => ServeError::Resources { source: io::Error::other("a core ended while it started") },
+        }),
+    }
+}
+
+async fn run_shard(runtime: RealRuntime, setup: ShardSetup) {
+    let shard = Shard::start(runtime.clone(), setup.node, setup.id, setup.disks);
+    runtime.spawn(deliver(shard.clone(), setup.inbox));
+    let mut acceptors = Vec::new();
+    for listener in setup.listeners {
+        let (handle, registration) = AbortHandle::new_pair();
+        let acceptor = Abortable::new(accept(runtime.clone(), shard.clone(), listener), registration);
+        runtime.spawn(async {
+            // An error means that it was told to stop.
+            let _ = acceptor.await;
+        });
+        acceptors.push(handle);
+    }
+    // Nobody waits when the start of another shard has failed meanwhile.
+    let _ = setup.started.send(());
+    let Ok(deadline) = setup.stop.await else { return };
+    acceptors.iter().for_each(AbortHandle::abort);
+    let report = shard.stop(deadline).await;
+    // Who stops the daemon waits for the report and lets go of `finish` when all shards have reported.
+    let _ = setup.report.send(report);
+    let _ = setup.finish.await;
+}
+
+async fn deliver(shard: Rc<Shard<RealRuntime>>, mut inbox: UnboundedReceiver<Message>) {
+    while let Some(message) = inbox.next().await {
+        if catch_unwind(AssertUnwindSafe(|| shard.deliver(message))).is_err() {
+            error!(
+                "a message between cores was lost to a broken invariant; this is a bug in Quintain, please report it"
+            );
+        }
+    }
+}
+
+async fn accept(runtime: RealRuntime, shard: Rc<Shard<RealRuntime>>, listener: TcpListener) {
+    let mut last_warning: Option<Instant> = None;
+    let listener = match Listener::new(listener) {
+        Ok(listener) => listener,
+        Err(error) => return error!(%error, "cannot accept connections"),
+    };
+    loop {
+        match listener.accept().await {
+            Ok((socket, peer)) => {
+                // The address that the peer chose; a socket that has lost it is gone already.
+                let Ok(local) = socket.local_addr() else { continue };
+                runtime.accepting(Some(peer));
+                shard.accept(runtime.stream(socket), peer, local);
+                runtime.accepting(None);
+            }
+            Err(error) if is_of_one_connection(&error) => {}
+            Err(error) => {
+                if last_warning.is_none_or(|last| last.elapsed() >= WARNING_INTERVAL) {
+                    last_warning = Some(Instant::now());
+                    warn!(%error, "cannot accept connections for now");
+                }
+                runtime.sleep(ACCEPT_PAUSE).await;
+            }
+        }
+        yield_now().await;
+    }
+}
+
+fn is_of_one_connection(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionRefused
+    )
+}
+
+/// Lets the other tasks run: a flood of connections must not keep the sessions waiting.
+async fn yield_now() {
+    let mut yielded = false;
+    poll_fn(|context| {
+        if yielded {
+            return std::task::Poll::Ready(());
+        }
+        yielded = true;
+        context.waker().wake_by_ref();
+        std::task::Poll::Pending
+    })
+    .await;
+}
+
+/// Where the threads run: several are pinned, to processors that this process may use; a single one is left to the
+/// kernel.
+fn processors(shards: NonZero<u16>) -> Vec<Option<usize>> {
+    let shards = usize::from(shards.get());
+    let allowed: Vec<usize> = match rustix::thread::sched_getaffinity(None) {
+        Ok(set) => (0..rustix::thread::CpuSet::MAX_CPU).filter(|processor| set.is_set(*processor)).collect(),
+        Err(_) => Vec::new(),
+    };
+    if shards == 1 || shards > allowed.len() {
+        return vec![None; shards];
+    }
+    allowed.into_iter().take(shards).map(Some).collect()
+}
+
+/// After an error that concerns all connections, such as no descriptors left.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+const WARNING_INTERVAL: Duration = Duration::from_secs(1);

@@ -1,0 +1,12 @@
+//! `quintain`: an iSCSI target.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use quintain::cli::{Cli, Command};
+
+fn main() -> ExitCode {
+    match Cli::parse().command {
+        Command::Serve(arguments) => quintain::serve::run(arguments),
+    }
+}

@@ -1,0 +1,118 @@
+//! `quintain serve`.
+
+use std::io::{self, Write};
+use std::net::SocketAddr;
+use std::num::NonZero;
+use std::process::ExitCode;
+use std::thread;
+use std::time::Duration;
+
+use quintain_core::limits::Limits;
+use quintain_core::target::{NodeConfig, StopReport, TargetConfig};
+use rustix::process::{Resource, getrlimit, setrlimit};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+use tracing::{error, info, warn};
+
+use crate::banner::Banner;
+use crate::cli::ServeArguments;
+use crate::daemon::{Daemon, Setup};
+use crate::{ServeError, identity, log, portal, storage};
+
+/// Serves until a signal, and says with the exit code whether everything was made durable.
+#[must_use]
+pub fn run(arguments: ServeArguments) -> ExitCode {
+    log::start(arguments.log);
+    raise_descriptor_limit();
+    // Before anything is served: a signal from now on ends it cleanly.
+    let signals = match Signals::new([SIGTERM, SIGINT, SIGHUP]) {
+        Ok(signals) => signals,
+        Err(source) => return refuse(&arguments, &ServeError::Resources { source }),
+    };
+    match start(&arguments) {
+        Ok(daemon) => stop_on_signal(daemon, signals),
+        Err(error) => refuse(&arguments, &error),
+    }
+}
+
+fn start(arguments: &ServeArguments) -> Result<Daemon, ServeError> {
+    let requests = arguments.luns()?;
+    let addresses =
+        if arguments.listen.is_empty() { vec![portal::default_address()] } else { arguments.listen.clone() };
+    let listeners = portal::bind(&addresses)?;
+    let first = requests.values().find_map(|request| request.path.as_deref());
+    let name = arguments.iqn.clone().unwrap_or_else(|| identity::target_name(first));
+    let luns = storage::open_all(&name, &requests)?;
+    let disks = luns.iter().filter_map(|(&lun, opened)| Some(((0, lun), opened.disk.clone()?))).collect();
+    let configs = luns.iter().map(|(&lun, opened)| (lun, opened.config.clone())).collect();
+    let target = TargetConfig { name: name.clone(), alias: None, luns: configs };
+    let mut limits = Limits::default();
+    if let Some(workers) = arguments.workers {
+        limits.workers = workers;
+    }
+    let node = NodeConfig { targets: vec![target], limits, initial_stat_sn: None };
+    let shards = NonZero::new(arguments.cores).unwrap_or(NonZero::<u16>::MIN);
+    let daemon = Daemon::start(Setup { node, disks, listeners, shards })?;
+    announce(arguments.log, &Banner { target: &name, luns: &luns, portals: daemon.addresses() });
+    Ok(daemon)
+}
+
+fn announce(format: log::Format, banner: &Banner<'_>) {
+    match format {
+        // Somebody who closed our standard output does not want to read this.
+        log::Format::Text => drop(writeln!(io::stdout(), "{banner}").and_then(|()| io::stdout().flush())),
+        log::Format::Json => {
+            let portals = banner.portals.iter().map(SocketAddr::to_string).collect::<Vec<_>>().join(" ");
+            info!(target_name = banner.target, portals, luns = banner.luns.len(), "serving");
+            if !banner.is_local() {
+                warn!("reachable from the network, and there is no authentication yet");
+            }
+        }
+    }
+}
+
+fn stop_on_signal(daemon: Daemon, mut signals: Signals) -> ExitCode {
+    let _ = signals.forever().next();
+    info!("stopping; a second signal ends at once");
+    thread::spawn(move || {
+        let _ = signals.forever().next();
+        error!("ended by a second signal; acknowledged data in volatile caches was not flushed");
+        std::process::exit(1);
+    });
+    let report = daemon.stop(STOP_DEADLINE);
+    tell(&report);
+    if report.flush_errors.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn tell(report: &StopReport) {
+    if report.commands_aborted > 0 {
+        warn!(commands = report.commands_aborted, "commands that did not finish in time were aborted");
+    }
+    for failure in &report.flush_errors {
+        error!("not flushed, acknowledged data may be lost: {failure}");
+    }
+    if report.flush_errors.is_empty() {
+        info!("stopped, everything acknowledged is durable");
+    }
+}
+
+/// One message, and nothing served.
+fn refuse(arguments: &ServeArguments, error: &ServeError) -> ExitCode {
+    match arguments.log {
+        // There is nowhere left to say that standard error is closed.
+        log::Format::Text => drop(writeln!(io::stderr(), "quintain: {error}")),
+        log::Format::Json => error!("{error}"),
+    }
+    ExitCode::FAILURE
+}
+
+/// A connection is a descriptor; the soft limit is often 1,024.
+fn raise_descriptor_limit() {
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    // Best effort: with fewer descriptors, fewer connections are accepted.
+    let _ = setrlimit(Resource::Nofile, limit);
+}
+
+/// How long commands in flight may take to finish.
+const STOP_DEADLINE: Duration = Duration::from_secs(10);
