@@ -333,7 +333,7 @@ impl<R: Runtime> Driver<R> {
             return Flow::Continue;
         }
         loop {
-            let next = self.session.window.borrow_mut().next();
+            let next = self.session.window.borrow_mut().take_next();
             let Some(command) = next else { break };
             let flow = self.carry_out(command);
             if !matches!(flow, Flow::Continue) {

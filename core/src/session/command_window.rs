@@ -23,7 +23,7 @@ pub struct CommandWindow<T> {
 pub enum Arrival<T> {
     /// Outside the window or a duplicate: silently dropped, as section 4.2.2.1 says.
     Ignored(T),
-    /// It is in the window: [`CommandWindow::next`] gives it when its turn comes.
+    /// It is in the window: [`CommandWindow::take_next`] gives it when its turn comes.
     Accepted,
 }
 
@@ -76,7 +76,7 @@ impl<T> CommandWindow<T> {
     }
 
     /// The next command in CmdSN order, if it is there.
-    pub fn next(&mut self) -> Option<T> {
+    pub fn take_next(&mut self) -> Option<T> {
         while let Some(command) = self.pending.remove(&self.exp_cmd_sn.0) {
             self.exp_cmd_sn = self.exp_cmd_sn.plus(1);
             if crate::planted!(PendingOvertakes)
@@ -93,7 +93,7 @@ impl<T> CommandWindow<T> {
         None
     }
 
-    /// A command that `next` gave starts to hold a place in the window.
+    /// A command that `take_next` gave starts to hold a place in the window.
     pub fn hold(&mut self) {
         self.in_use += 1;
         assert!(
@@ -140,10 +140,10 @@ mod tests {
         let mut window = CommandWindow::new(sn(u32::MAX), 4);
         assert_eq!(window.arrive(sn(1), 'c'), Arrival::Accepted);
         assert_eq!(window.arrive(sn(0), 'b'), Arrival::Accepted);
-        assert_eq!(window.next(), None);
+        assert_eq!(window.take_next(), None);
         assert_eq!(window.arrive(sn(u32::MAX), 'a'), Arrival::Accepted);
         assert_eq!(
-            [window.next(), window.next(), window.next(), window.next()],
+            [window.take_next(), window.take_next(), window.take_next(), window.take_next()],
             [Some('a'), Some('b'), Some('c'), None]
         );
         assert_eq!(window.exp_cmd_sn(), sn(2));
@@ -163,7 +163,7 @@ mod tests {
     fn closed_window_reopens_when_a_command_ends() {
         let mut window = CommandWindow::new(sn(0), 1);
         assert_eq!(window.arrive(sn(0), 'a'), Arrival::Accepted);
-        assert_eq!(window.next(), Some('a'));
+        assert_eq!(window.take_next(), Some('a'));
         window.hold();
         assert_eq!((window.exp_cmd_sn(), window.max_cmd_sn()), (sn(1), sn(0)));
         assert_eq!(window.arrive(sn(1), 'b'), Arrival::Ignored('b'));
@@ -177,7 +177,7 @@ mod tests {
         let mut window = CommandWindow::new(sn(5), 8);
         assert_eq!(window.arrive(sn(6), 'b'), Arrival::Accepted);
         window.plug(sn(5));
-        assert_eq!(window.next(), Some('b'));
+        assert_eq!(window.take_next(), Some('b'));
         assert_eq!(window.exp_cmd_sn(), sn(7));
         assert!(!window.is_missing(sn(6)));
     }
@@ -199,7 +199,7 @@ mod tests {
                 let inside = window.contains(number);
                 let arrival = window.arrive(number, number);
                 prop_assert!(inside || arrival == Arrival::Ignored(number));
-                while let Some(given) = window.next() {
+                while let Some(given) = window.take_next() {
                     prop_assert_eq!(given, sn(expected));
                     expected = expected.wrapping_add(1);
                     window.hold();

@@ -141,7 +141,7 @@ impl<R: Runtime> Session<R> {
         for part in data_in_parts(total, segment, burst) {
             let (exp_cmd_sn, max_cmd_sn) = self.window_numbers();
             let with_status = status.filter(|_| part.last);
-            let residual = with_status.map_or(Residual::default(), |(_, residual)| residual);
+            let residual = with_status.map(|(_, residual)| residual).unwrap_or_default();
             let pdu = wire::DataIn {
                 final_bit: part.final_bit,
                 acknowledge: false,

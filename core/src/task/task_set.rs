@@ -60,7 +60,7 @@ impl<T: Clone> TaskSet<T> {
     /// Adds the youngest task; tells its age and whether it is enabled at once.
     pub fn insert(&mut self, task: T, attribute: Attribute) -> (Age, bool) {
         let enabled = match attribute {
-            Attribute::HeadOfQueue => !(crate::planted!(HeadOfQueueLast) && !self.tasks.is_empty()),
+            Attribute::HeadOfQueue => self.tasks.is_empty() || !crate::planted!(HeadOfQueueLast),
             Attribute::Simple => self.barriers == 0,
             Attribute::Ordered => self.tasks.is_empty() || crate::planted!(OrderedOvertakes),
         };

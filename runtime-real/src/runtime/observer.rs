@@ -47,11 +47,9 @@ impl Observer {
 
     pub(super) fn observe(&self, event: &Event) {
         match *event {
-            Event::ConnectionOpened { connection } => {
-                if let Some(peer) = self.accepting.get() {
-                    self.peers.with(|directory| directory.connections.insert(connection, peer));
-                    debug!(%peer, "connection opened");
-                }
+            Event::ConnectionOpened { connection, peer } => {
+                self.peers.with(|directory| directory.connections.insert(connection, peer));
+                debug!(%peer, "connection opened");
             }
             Event::ConnectionClosed { connection, why } => {
                 let peer = self.peers.with(|directory| directory.connections.remove(&connection));
