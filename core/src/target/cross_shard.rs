@@ -1,0 +1,129 @@
+//! What shards ask of each other: resets that reach every nexus of a logical unit.
+
+use std::rc::Rc;
+
+use futures_util::future::join_all;
+
+use crate::env::{Runtime, ShardMessage};
+use crate::id::{Lun, ShardId};
+use crate::logical_unit::UnitAttention;
+use crate::session::Session;
+use crate::session::abort::Owed;
+use crate::sync::within;
+use crate::target::Shard;
+
+/// A request or an acknowledgement between shards.
+#[derive(Debug)]
+pub enum CrossShard {
+    /// Abort the tasks of these logical units and raise a unit attention, then acknowledge.
+    Reset {
+        /// Given back in the acknowledgement.
+        request: u64,
+        /// Who asks.
+        from: ShardId,
+        /// Index of the target.
+        target: usize,
+        /// One logical unit, or all.
+        lun: Option<u16>,
+        /// What the nexuses are told.
+        attention: UnitAttention,
+    },
+    /// A reset is done.
+    Done {
+        /// Of the request.
+        request: u64,
+    },
+    /// Drop every connection of a target.
+    DropConnections {
+        /// Index of the target.
+        target: usize,
+    },
+}
+
+impl<R: Runtime> Shard<R> {
+    /// Resets logical units for every nexus on every shard, on behalf of `issuer`.
+    pub(crate) async fn reset_everywhere(
+        self: &Rc<Self>,
+        target: usize,
+        lun: Option<u16>,
+        attention: UnitAttention,
+        issuer: &Rc<Session<R>>,
+    ) {
+        let request = self.next_request.get();
+        self.next_request.set(request + 1);
+        self.unacknowledged.borrow_mut().insert(request, usize::from(self.node.shards) - 1);
+        self.post_to_others(|| CrossShard::Reset { request, from: self.id, target, lun, attention });
+        self.reset_here(target, lun, attention, Some(issuer)).await;
+        // Each shard bounds its own aborts; this only guards against a shard that is gone.
+        let limit = (self.node.config.limits.abort_deadline + self.node.config.limits.data_out_deadline) * 2;
+        let all = self.acknowledged.until(|| {
+            let open = self.unacknowledged.borrow().get(&request).copied().unwrap_or(0);
+            (open == 0).then_some(())
+        });
+        let _ = within(&self.runtime, limit, all).await;
+        self.unacknowledged.borrow_mut().remove(&request);
+    }
+
+    fn post_to_others(&self, message: impl Fn() -> CrossShard) {
+        for shard in (0..self.node.shards).map(ShardId).filter(|&shard| shard != self.id) {
+            self.runtime.post(shard, ShardMessage::CrossShard(message()));
+        }
+    }
+
+    async fn reset_here(
+        &self,
+        target: usize,
+        lun: Option<u16>,
+        attention: UnitAttention,
+        issuer: Option<&Rc<Session<R>>>,
+    ) {
+        let lun_filter = lun.map(Lun::from_number);
+        let aborts = self.sessions_of(target).into_iter().map(|session| async move {
+            let is_issuer = issuer.is_some_and(|issuer| Rc::ptr_eq(issuer, &session));
+            let owed = if is_issuer { Owed::Await } else { Owed::Drop };
+            session.abort(&session.tasks_of(lun_filter), owed).await;
+        });
+        join_all(aborts).await;
+        let Some(share) = self.targets.get(target) else { return };
+        for (number, unit) in &share.device.luns {
+            if lun.is_none_or(|lun| lun == *number) {
+                unit.raise(attention, None);
+            }
+        }
+    }
+
+    pub(crate) fn on_cross_shard(self: &Rc<Self>, message: CrossShard) {
+        match message {
+            CrossShard::Reset { request, from, target, lun, attention } => {
+                let shard = self.clone();
+                self.runtime.spawn(async move {
+                    shard.reset_here(target, lun, attention, None).await;
+                    shard.runtime.post(from, ShardMessage::CrossShard(CrossShard::Done { request }));
+                });
+            }
+            CrossShard::Done { request } => {
+                if let Some(open) = self.unacknowledged.borrow_mut().get_mut(&request) {
+                    *open = open.saturating_sub(1);
+                }
+                self.acknowledged.all();
+            }
+            CrossShard::DropConnections { target } => self.drop_connections_here(target, None),
+        }
+    }
+
+    fn drop_connections_here(&self, target: usize, except: Option<&Rc<Session<R>>>) {
+        for session in self.sessions_of(target) {
+            if except.is_none_or(|except| !Rc::ptr_eq(except, &session)) {
+                session.connection.abort("target cold reset");
+            }
+        }
+    }
+
+    /// After a target cold reset: every connection of the target is dropped, the issuer's behind its response.
+    pub(crate) async fn drop_connections(self: &Rc<Self>, issuer: &Rc<Session<R>>) {
+        let Some(key) = &issuer.key else { return };
+        self.post_to_others(|| CrossShard::DropConnections { target: key.target });
+        self.drop_connections_here(key.target, Some(issuer));
+        issuer.connection.finish("target cold reset", issuer.limits.linger).await;
+    }
+}
