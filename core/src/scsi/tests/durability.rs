@@ -122,6 +122,7 @@ fn failed_flush_is_never_forgotten() {
     assert_eq!(bench.check(&SYNCHRONIZE_IMMED), write_error());
     assert_eq!(check(&bench.run(&write_10(0, 1), &[8; 512])), write_error());
     assert_eq!(check(&bench.run(&ten(0x2a, FUA, 0, 1), &[8; 512])), write_error());
+    assert_eq!(bench.check(&ten(0x28, FUA, 0, 1)), write_error(), "who wants the medium must not get the cache");
     assert_eq!(bench.disk.take_operations(), [], "nothing is even tried");
     assert_eq!(bench.good(&read_10(0, 1)), [7; 512], "reads go on");
     assert_eq!(bench.runtime.take_events(), []);
