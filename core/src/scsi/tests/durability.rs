@@ -5,6 +5,7 @@ use crate::env::Durability::{Durable, Volatile};
 use crate::event::Event;
 use crate::testing::DiskOperation::{Flush, Read, Write};
 use crate::testing::DiskVerb;
+use proptest::prelude::*;
 
 const FAILED: Event = Event::FlushFailed { lun: Lun(0) };
 const SYNCHRONIZE_IMMED: [u8; 10] = [0x35, 2, 0, 0, 0, 0, 0, 0, 0, 0];
@@ -228,4 +229,61 @@ fn clean_stop_reports_a_failed_flush() {
     let error = bench.runtime.block_on(bench.unit().shut_down()).expect_err("the flush failed");
     assert!(error.to_string().contains("a flush failed"), "{error}");
     assert_eq!(bench.runtime.take_events(), [FAILED]);
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Step {
+    Write { lba: u32, forced: bool },
+    Synchronize,
+    WriteFails,
+    FlushFails,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        8 => (0_u32..8, any::<bool>()).prop_map(|(lba, forced)| Step::Write { lba, forced }),
+        3 => Just(Step::Synchronize),
+        1 => Just(Step::WriteFails),
+        1 => Just(Step::FlushFails),
+    ]
+}
+
+proptest! {
+    /// What GOOD promises is on the medium, whatever fails in between, and after a failed flush nothing more is
+    /// promised.
+    #[test]
+    fn good_means_durable_where_it_promises_to(
+        write_back: bool,
+        steps in proptest::collection::vec(step(), 1..40),
+    ) {
+        let bench = Bench::new(if write_back { IoMode::WriteBack } else { IoMode::WriteThrough });
+        let (mut cached, mut durable, mut failed) = ([0; 8], [0; 8], false);
+        for (number, step) in steps.into_iter().enumerate() {
+            let stamp = number as u8 + 1;
+            match step {
+                Step::Write { lba, forced } => {
+                    let outcome = bench.run(&ten(0x2a, if forced { FUA } else { 0 }, lba, 1), &[stamp; 512]);
+                    if outcome.status == Status::GOOD {
+                        prop_assert!(!failed);
+                        cached[lba as usize] = stamp;
+                        if forced || !write_back {
+                            durable[lba as usize] = stamp;
+                        }
+                    }
+                }
+                Step::Synchronize => {
+                    if bench.run(&SYNCHRONIZE, &[]).status == Status::GOOD {
+                        prop_assert!(!failed);
+                        durable = cached;
+                    }
+                }
+                Step::WriteFails => bench.disk.fail_next(DiskVerb::Write, EIO),
+                Step::FlushFails => bench.disk.fail_next(DiskVerb::Flush, EIO),
+            }
+            failed |= bench.runtime.take_events().contains(&FAILED);
+            for (block, expected) in durable.iter().enumerate() {
+                prop_assert_eq!(bench.disk.durable(block * 512..(block + 1) * 512), vec![*expected; 512]);
+            }
+        }
+    }
 }
