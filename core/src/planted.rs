@@ -111,7 +111,7 @@ pub fn active(bug: Bug) -> bool {
     SELECTED.with(|selected| selected.get() == Some(bug))
 }
 
-/// `true` when the named [`Bug`] is planted and selected; the constant `false` outside the simulator.
+/// `true` when the named `Bug` is planted and selected; the constant `false` outside the simulator.
 #[macro_export]
 macro_rules! planted {
     ($bug:ident) => {{

@@ -1,1 +1,342 @@
+//! A small world for unit tests: one thread, virtual time, a disk in memory that fails and hangs on demand.
 
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::io;
+use std::ops::Range;
+use std::pin::{Pin, pin};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, Wake, Waker};
+use std::time::Duration;
+
+use crate::env::{ByteStream, Close, Disk, Durability, Geometry, Runtime, ShardMessage, TxPdu};
+use crate::event::Event;
+use crate::id::ShardId;
+use crate::sync::Notify;
+
+/// What a fresh buffer holds: what its last user left.
+pub(crate) const STALE: u8 = 0xaa;
+
+type Task = Pin<Box<dyn Future<Output = ()>>>;
+
+/// One shard of a world without a network.
+#[derive(Clone)]
+pub(crate) struct TestRuntime(Rc<World>);
+
+struct World {
+    tasks: RefCell<Vec<Task>>,
+    now: Cell<Duration>,
+    deadlines: RefCell<Vec<Duration>>,
+    pool_free: Rc<Cell<usize>>,
+    events: RefCell<Vec<Event>>,
+    entropy: Cell<u8>,
+}
+
+struct Woken(AtomicBool);
+
+impl Wake for Woken {
+    fn wake(self: Arc<Self>) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+}
+
+impl TestRuntime {
+    /// A shard whose buffer pool holds `pool_bytes`.
+    pub(crate) fn new(pool_bytes: usize) -> Self {
+        Self(Rc::new(World {
+            tasks: RefCell::default(),
+            now: Cell::default(),
+            deadlines: RefCell::default(),
+            pool_free: Rc::new(Cell::new(pool_bytes)),
+            events: RefCell::default(),
+            entropy: Cell::default(),
+        }))
+    }
+
+    /// Runs `future`, and with it every spawned task, to its end. Time passes only while nothing else can happen.
+    ///
+    /// # Panics
+    /// When `future` waits for something that will never come.
+    pub(crate) fn block_on<T>(&self, future: impl Future<Output = T>) -> T {
+        let mut future = pin!(future);
+        loop {
+            if let Some(value) = self.turn(future.as_mut()) {
+                return value;
+            }
+            let next = self.0.deadlines.borrow().iter().copied().filter(|at| *at > self.0.now.get()).min();
+            self.0.now.set(next.expect("nothing is left that could wake this future"));
+        }
+    }
+
+    /// Runs `future` and every spawned task until nothing can happen before time passes.
+    pub(crate) fn turn<T>(&self, mut future: Pin<&mut (impl Future<Output = T> + ?Sized)>) -> Option<T> {
+        let woken = Arc::new(Woken(AtomicBool::new(true)));
+        let waker = Waker::from(woken.clone());
+        let mut context = Context::from_waker(&waker);
+        while woken.0.swap(false, Ordering::SeqCst) {
+            if let Poll::Ready(value) = future.as_mut().poll(&mut context) {
+                self.poll_tasks(&mut context);
+                return Some(value);
+            }
+            if self.poll_tasks(&mut context) {
+                waker.wake_by_ref();
+            }
+        }
+        None
+    }
+
+    /// Runs the spawned tasks until nothing can happen before time passes.
+    pub(crate) fn settle(&self) {
+        let _ = self.turn(pin!(std::future::pending::<()>()));
+    }
+
+    /// What was reported since the last call.
+    pub(crate) fn take_events(&self) -> Vec<Event> {
+        self.0.events.take()
+    }
+
+    /// Bytes of the pool that nobody holds.
+    pub(crate) fn pool_free(&self) -> usize {
+        self.0.pool_free.get()
+    }
+
+    /// Polls every task once. `true` when one of them ended or began another.
+    fn poll_tasks(&self, context: &mut Context<'_>) -> bool {
+        let mut tasks = self.0.tasks.take();
+        let before = tasks.len();
+        tasks.retain_mut(|task| task.as_mut().poll(context).is_pending());
+        let mut spawned = self.0.tasks.borrow_mut();
+        let changed = tasks.len() != before || !spawned.is_empty();
+        tasks.append(&mut spawned);
+        *spawned = tasks;
+        changed
+    }
+}
+
+impl Runtime for TestRuntime {
+    type Stream = NoStream;
+    type Disk = MemoryDisk;
+    type Buf = TestBuf;
+    type Parked = ();
+
+    fn spawn(&self, task: impl Future<Output = ()> + 'static) {
+        self.0.tasks.borrow_mut().push(Box::pin(task));
+    }
+
+    fn now(&self) -> Duration {
+        self.0.now.get()
+    }
+
+    async fn sleep(&self, duration: Duration) {
+        let deadline = self.now() + duration;
+        self.0.deadlines.borrow_mut().push(deadline);
+        poll_fn(|_| if self.now() >= deadline { Poll::Ready(()) } else { Poll::Pending }).await;
+    }
+
+    fn entropy(&self, out: &mut [u8]) {
+        for byte in out {
+            *byte = self.0.entropy.replace(self.0.entropy.get().wrapping_add(1));
+        }
+    }
+
+    fn alloc(&self, len: usize) -> Option<TestBuf> {
+        let pool = &self.0.pool_free;
+        pool.set(pool.get().checked_sub(len)?);
+        Some(TestBuf { bytes: vec![STALE; len], pool: pool.clone() })
+    }
+
+    fn event(&self, event: &Event) {
+        self.0.events.borrow_mut().push(*event);
+    }
+
+    fn park(&self, stream: NoStream) {
+        match stream {}
+    }
+
+    fn unpark(&self, (): ()) -> NoStream {
+        unreachable!("this world has no streams")
+    }
+
+    fn post(&self, shard: ShardId, _: ShardMessage<()>) {
+        unreachable!("this world has no shard {shard}")
+    }
+}
+
+/// A buffer of the test pool.
+#[derive(Debug)]
+pub(crate) struct TestBuf {
+    bytes: Vec<u8>,
+    pool: Rc<Cell<usize>>,
+}
+
+impl AsRef<[u8]> for TestBuf {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+impl AsMut<[u8]> for TestBuf {
+    fn as_mut(&mut self) -> &mut [u8] {
+        &mut self.bytes
+    }
+}
+
+impl Drop for TestBuf {
+    fn drop(&mut self) {
+        self.pool.set(self.pool.get() + self.bytes.len());
+    }
+}
+
+/// There is no network here.
+pub(crate) enum NoStream {}
+
+impl ByteStream for NoStream {
+    type Buf = TestBuf;
+    type Chunk = Vec<u8>;
+
+    async fn recv(&self) -> io::Result<Vec<u8>> {
+        match *self {}
+    }
+
+    async fn recv_into(&self, _: TestBuf, _: Range<usize>) -> (io::Result<usize>, TestBuf) {
+        match *self {}
+    }
+
+    async fn send(&self, _: Vec<TxPdu<TestBuf>>) -> (io::Result<()>, Vec<TxPdu<TestBuf>>) {
+        match *self {}
+    }
+
+    fn close(&self, _: Close) {
+        match *self {}
+    }
+}
+
+/// What a disk was asked to do.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum DiskOperation {
+    /// Offset and length in bytes.
+    Read(u64, usize),
+    /// Offset and length in bytes.
+    Write(u64, usize, Durability),
+    /// Everything.
+    Flush,
+}
+
+/// A kind of [`DiskOperation`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum DiskVerb {
+    /// A read.
+    Read,
+    /// A write.
+    Write,
+    /// A flush.
+    Flush,
+}
+
+/// A disk in memory with a volatile cache. Clones are handles to the same disk.
+#[derive(Clone)]
+pub(crate) struct MemoryDisk(Rc<DiskState>);
+
+struct DiskState {
+    cached: RefCell<Vec<u8>>,
+    durable: RefCell<Vec<u8>>,
+    physical_block_bytes: u32,
+    operations: RefCell<Vec<DiskOperation>>,
+    failures: RefCell<VecDeque<(DiskVerb, i32)>>,
+    held: Cell<Option<DiskVerb>>,
+    released: Notify,
+}
+
+impl MemoryDisk {
+    /// A disk of zeros.
+    pub(crate) fn new(size_bytes: usize, physical_block_bytes: u32) -> Self {
+        Self(Rc::new(DiskState {
+            cached: RefCell::new(vec![0; size_bytes]),
+            durable: RefCell::new(vec![0; size_bytes]),
+            physical_block_bytes,
+            operations: RefCell::default(),
+            failures: RefCell::default(),
+            held: Cell::default(),
+            released: Notify::default(),
+        }))
+    }
+
+    /// The next operation of this kind fails with this system error.
+    pub(crate) fn fail_next(&self, verb: DiskVerb, errno: i32) {
+        self.0.failures.borrow_mut().push_back((verb, errno));
+    }
+
+    /// Operations of this kind do not end before [`MemoryDisk::release`].
+    pub(crate) fn hold(&self, verb: DiskVerb) {
+        self.0.held.set(Some(verb));
+    }
+
+    /// Lets the held operations end.
+    pub(crate) fn release(&self) {
+        self.0.held.set(None);
+        self.0.released.all();
+    }
+
+    /// What survives a power loss.
+    pub(crate) fn durable(&self, range: Range<usize>) -> Vec<u8> {
+        self.0.durable.borrow()[range].to_vec()
+    }
+
+    /// What the disk was asked since the last call.
+    pub(crate) fn take_operations(&self) -> Vec<DiskOperation> {
+        self.0.operations.take()
+    }
+
+    async fn begin(&self, operation: DiskOperation, verb: DiskVerb) -> io::Result<()> {
+        self.0.operations.borrow_mut().push(operation);
+        self.0.released.until(|| (self.0.held.get() != Some(verb)).then_some(())).await;
+        let mut failures = self.0.failures.borrow_mut();
+        match failures.iter().position(|(failing, _)| *failing == verb) {
+            Some(at) => Err(io::Error::from_raw_os_error(failures.remove(at).map_or(0, |(_, errno)| errno))),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Disk for MemoryDisk {
+    type Buf = TestBuf;
+
+    async fn read(&self, offset_bytes: u64, mut buf: TestBuf) -> (io::Result<()>, TestBuf) {
+        let (at, len) = (offset_bytes as usize, buf.bytes.len());
+        let result = self.begin(DiskOperation::Read(offset_bytes, len), DiskVerb::Read).await;
+        if result.is_ok() {
+            buf.bytes.copy_from_slice(&self.0.cached.borrow()[at..at + len]);
+        }
+        (result, buf)
+    }
+
+    async fn write(&self, offset_bytes: u64, buf: TestBuf, durability: Durability) -> (io::Result<()>, TestBuf) {
+        let (at, len) = (offset_bytes as usize, buf.bytes.len());
+        let result = self.begin(DiskOperation::Write(offset_bytes, len, durability), DiskVerb::Write).await;
+        if result.is_ok() {
+            self.0.cached.borrow_mut()[at..at + len].copy_from_slice(&buf.bytes);
+            if durability == Durability::Durable {
+                self.0.durable.borrow_mut()[at..at + len].copy_from_slice(&buf.bytes);
+            }
+        }
+        (result, buf)
+    }
+
+    async fn flush(&self) -> io::Result<()> {
+        self.begin(DiskOperation::Flush, DiskVerb::Flush).await?;
+        self.0.durable.borrow_mut().copy_from_slice(&self.0.cached.borrow());
+        Ok(())
+    }
+
+    fn geometry(&self) -> Geometry {
+        Geometry {
+            size_bytes: self.0.cached.borrow().len() as u64,
+            logical_block_bytes: 512,
+            physical_block_bytes: self.0.physical_block_bytes,
+            read_only: false,
+        }
+    }
+}

@@ -86,9 +86,8 @@ impl Shared {
     fn change<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
         let mut state = self.lock();
         let value = change(&mut state);
-        let summary = u32::from(state.flush_failed) * FLUSH_FAILED
-            | u32::from(state.stopped) * STOPPED
-            | u32::from(!state.fences.is_empty()) * FENCED;
+        let bits = [(state.flush_failed, FLUSH_FAILED), (state.stopped, STOPPED), (!state.fences.is_empty(), FENCED)];
+        let summary = bits.iter().map(|(set, bit)| if *set { *bit } else { 0 }).sum();
         self.summary.store(summary, Ordering::Release);
         value
     }

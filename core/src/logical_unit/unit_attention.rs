@@ -156,4 +156,31 @@ mod tests {
         assert!(!attentions.raise(NEXUS, UnitAttention::POWER_ON));
         assert_eq!(attentions.take(NEXUS), None);
     }
+
+    proptest::proptest! {
+        /// Nothing is told twice, the newest change is always told, and the count of what is pending holds.
+        #[test]
+        fn raised_conditions_are_told_once_or_covered(
+            raised in proptest::collection::vec(0_usize..6, 0..20),
+        ) {
+            const ALL: [UnitAttention; 6] = [
+                UnitAttention::POWER_ON,
+                UnitAttention::TARGET_RESET,
+                UnitAttention::LOGICAL_UNIT_RESET,
+                UnitAttention::NEXUS_LOSS,
+                CAPACITY_CHANGED,
+                INVENTORY_CHANGED,
+            ];
+            let raised: Vec<UnitAttention> = raised.into_iter().map(|at| ALL[at]).collect();
+            let told: Vec<UnitAttention> = after(&raised).into_iter().map(UnitAttention).collect();
+            for (at, attention) in told.iter().enumerate() {
+                proptest::prop_assert!(!told[..at].contains(attention));
+            }
+            for (at, attention) in raised.iter().enumerate() {
+                let covered = raised[at + 1..].iter().any(|later| later.supersedes(*attention));
+                let greater = attention.reset_level().is_some() && told.iter().any(|other| other.supersedes(*attention));
+                proptest::prop_assert!(told.contains(attention) || covered || greater);
+            }
+        }
+    }
 }

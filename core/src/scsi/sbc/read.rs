@@ -4,6 +4,7 @@ use std::rc::Rc;
 
 use super::range::checked_range;
 use super::{buffer, read_failure, write_failure};
+use crate::backend::BackendError;
 use crate::env::Runtime;
 use crate::logical_unit::LogicalUnit;
 use crate::scsi::DataIn;
@@ -17,7 +18,10 @@ pub(in crate::scsi) async fn read<R: Runtime>(unit: &Rc<LogicalUnit<R>>, cdb: &C
     }
     if cdb.force_unit_access() && unit.write_cache() {
         // What the cache holds newer than the medium goes to the medium first. The read itself may then be served
-        // from a cache: it holds the same.
+        // from a cache: it holds the same. After a failed flush nobody can say so any more.
+        if range.conditions.flush_failed() {
+            return Err(write_failure(BackendError::FlushFailed).into());
+        }
         unit.medium().flush().await.map_err(write_failure)?;
     }
     let buf = buffer(unit, range.length_bytes)?;
