@@ -254,7 +254,8 @@ impl<R: Runtime> Driver<R> {
         if task.is_live() && task.refusal.borrow().is_none() {
             *task.data_out.borrow_mut() = Some(buffer);
         }
-        Flow::Continue
+        // That may have been the end of the PDU, with nothing more to come.
+        self.feed(&[])
     }
 
     /// A PDU is complete.
