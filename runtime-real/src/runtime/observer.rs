@@ -1,6 +1,6 @@
 //! Events become log lines.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -32,26 +32,19 @@ impl Peers {
 /// Turns one shard's events into log lines, at most one a second of a kind for each peer.
 pub(super) struct Observer {
     peers: Peers,
-    accepting: Cell<Option<SocketAddr>>,
     limiter: RefCell<Limiter>,
 }
 
 impl Observer {
     pub(super) fn new(peers: Peers) -> Self {
-        Self { peers, accepting: Cell::new(None), limiter: RefCell::default() }
-    }
-
-    pub(super) fn accepting(&self, peer: Option<SocketAddr>) {
-        self.accepting.set(peer);
+        Self { peers, limiter: RefCell::default() }
     }
 
     pub(super) fn observe(&self, event: &Event) {
         match *event {
-            Event::ConnectionOpened { connection } => {
-                if let Some(peer) = self.accepting.get() {
-                    self.peers.with(|directory| directory.connections.insert(connection, peer));
-                    debug!(%peer, "connection opened");
-                }
+            Event::ConnectionOpened { connection, peer } => {
+                self.peers.with(|directory| directory.connections.insert(connection, peer));
+                debug!(%peer, "connection opened");
             }
             Event::ConnectionClosed { connection, why } => {
                 let peer = self.peers.with(|directory| directory.connections.remove(&connection));
@@ -66,8 +59,7 @@ impl Observer {
                 }
             }
             Event::ConnectionRefused { limit } => {
-                let peer = self.accepting.get();
-                self.limited("refused", peer, |more| warn!(peer = %Shown(peer), limit, more, "connection refused"));
+                self.limited("refused", None, |more| warn!(limit, more, "connection refused"));
             }
             Event::LoginRefused { connection, status } => {
                 let peer = self.peer_of(connection);
@@ -99,6 +91,9 @@ impl Observer {
                 self.limited("disowned", peer, |more| {
                     warn!(peer = %Shown(peer), %lun, more, "the disk did not finish an aborted command in time");
                 });
+            }
+            Event::PeerAsked { connection } => {
+                debug!(peer = %Shown(self.peer_of(connection)), "a silent peer was asked for a sign of life");
             }
             Event::MediumFailed { lun, offset_bytes, length_bytes, write } => {
                 let what = if write { "write failed" } else { "read failed" };
