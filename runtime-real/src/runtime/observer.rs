@@ -111,12 +111,12 @@ impl Observer {
         self.peers.with(|directory| directory.connections.get(&connection).copied())
     }
 
-    /// Calls `log` with the number of lines that were left out since the last one, unless that was under a second
-    /// ago.
-    fn limited(&self, kind: &'static str, peer: Option<SocketAddr>, log: impl FnOnce(u64)) {
+    /// Calls `log` with the number of lines that were left out since the last one, if any, unless that was under a
+    /// second ago.
+    fn limited(&self, kind: &'static str, peer: Option<SocketAddr>, log: impl FnOnce(Option<u64>)) {
         let admitted = self.limiter.borrow_mut().admit((kind, peer.map(|peer| peer.ip())), Instant::now());
         if let Some(more) = admitted {
-            log(more);
+            log((more > 0).then_some(more));
         }
     }
 }
