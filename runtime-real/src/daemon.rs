@@ -209,9 +209,7 @@ async fn accept(runtime: RealRuntime, shard: Rc<Shard<RealRuntime>>, listener: T
             Ok((socket, peer)) => {
                 // The address that the peer chose; a socket that has lost it is gone already.
                 let Ok(local) = socket.local_addr() else { continue };
-                runtime.accepting(Some(peer));
                 shard.accept(runtime.stream(socket), peer, local);
-                runtime.accepting(None);
             }
             Err(error) if is_of_one_connection(&error) => {}
             Err(error) => {

@@ -2,7 +2,7 @@
 
 use std::future::Future;
 use std::io;
-use std::net::{SocketAddr, TcpStream};
+use std::net::TcpStream;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -89,11 +89,6 @@ impl RealRuntime {
     #[must_use]
     pub fn stream(&self, socket: TcpStream) -> RealStream {
         RealStream::new(socket, self.inner.streams.clone())
-    }
-
-    /// Tells the log that the connections opened until the next call come from `peer`.
-    pub fn accepting(&self, peer: Option<SocketAddr>) {
-        self.inner.observer.accepting(peer);
     }
 }
 

@@ -1,6 +1,6 @@
 //! Events become log lines.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -32,17 +32,12 @@ impl Peers {
 /// Turns one shard's events into log lines, at most one a second of a kind for each peer.
 pub(super) struct Observer {
     peers: Peers,
-    accepting: Cell<Option<SocketAddr>>,
     limiter: RefCell<Limiter>,
 }
 
 impl Observer {
     pub(super) fn new(peers: Peers) -> Self {
-        Self { peers, accepting: Cell::new(None), limiter: RefCell::default() }
-    }
-
-    pub(super) fn accepting(&self, peer: Option<SocketAddr>) {
-        self.accepting.set(peer);
+        Self { peers, limiter: RefCell::default() }
     }
 
     pub(super) fn observe(&self, event: &Event) {
@@ -64,8 +59,7 @@ impl Observer {
                 }
             }
             Event::ConnectionRefused { limit } => {
-                let peer = self.accepting.get();
-                self.limited("refused", peer, |more| warn!(peer = %Shown(peer), limit, more, "connection refused"));
+                self.limited("refused", None, |more| warn!(limit, more, "connection refused"));
             }
             Event::LoginRefused { connection, status } => {
                 let peer = self.peer_of(connection);
@@ -98,6 +92,9 @@ impl Observer {
                     warn!(peer = %Shown(peer), %lun, more, "the disk did not finish an aborted command in time");
                 });
             }
+            Event::PeerAsked { connection } => {
+                debug!(peer = %Shown(self.peer_of(connection)), "a silent peer was asked for a sign of life");
+            }
             Event::MediumFailed { lun, offset_bytes, length_bytes, write } => {
                 let what = if write { "write failed" } else { "read failed" };
                 self.limited("medium", None, |more| error!(%lun, offset_bytes, length_bytes, more, "{what}"));
@@ -114,12 +111,12 @@ impl Observer {
         self.peers.with(|directory| directory.connections.get(&connection).copied())
     }
 
-    /// Calls `log` with the number of lines that were left out since the last one, unless that was under a second
-    /// ago.
-    fn limited(&self, kind: &'static str, peer: Option<SocketAddr>, log: impl FnOnce(u64)) {
+    /// Calls `log` with the number of lines that were left out since the last one, if any, unless that was under a
+    /// second ago.
+    fn limited(&self, kind: &'static str, peer: Option<SocketAddr>, log: impl FnOnce(Option<u64>)) {
         let admitted = self.limiter.borrow_mut().admit((kind, peer.map(|peer| peer.ip())), Instant::now());
         if let Some(more) = admitted {
-            log(more);
+            log((more > 0).then_some(more));
         }
     }
 }
