@@ -176,3 +176,187 @@ impl Open {
 fn rejected(reason: u8, cause: &'static str) -> ProtocolError {
     ProtocolError::Rejected { reason, cause }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::target::TargetConfig;
+    use crate::wire::SerialNumber;
+
+    /// A session on one side of an exchange with many targets.
+    struct Transcript {
+        limits: Limits,
+        targets: Vec<TargetConfig>,
+        asker: Asker,
+        exchange: TextExchange,
+        next_ttt: u32,
+        segment_bytes: u32,
+    }
+
+    impl Transcript {
+        fn new(asker: Asker, targets: usize) -> Self {
+            let target = |index| TargetConfig {
+                name: format!("iqn.2026-01.com.example:disk{index}"),
+                alias: None,
+                luns: BTreeMap::new(),
+            };
+            Self {
+                limits: Limits::default(),
+                targets: (0..targets).map(target).collect(),
+                asker,
+                exchange: TextExchange::default(),
+                next_ttt: 100,
+                segment_bytes: 8192,
+            }
+        }
+
+        fn send(&mut self, flags: (bool, bool), itt: u32, ttt: Ttt, text: &str) -> TextAction {
+            self.next_ttt += 1;
+            let context = TextContext {
+                identity: Identity {
+                    limits: &self.limits,
+                    targets: &self.targets,
+                    local: ([192, 0, 2, 1], 3260).into(),
+                },
+                asker: self.asker,
+                next_ttt: Ttt(self.next_ttt),
+                max_send_data_segment_bytes: self.segment_bytes,
+            };
+            let request = TextRequest {
+                immediate: false,
+                final_bit: flags.0,
+                continue_bit: flags.1,
+                lun: crate::id::Lun(0),
+                itt: Itt(itt),
+                ttt,
+                cmd_sn: SerialNumber(0),
+                exp_stat_sn: SerialNumber(0),
+            };
+            self.exchange.on_request(&context, &request, text.as_bytes())
+        }
+
+        /// The whole text that answers `text`, fetched to its end.
+        fn ask(&mut self, text: &str) -> Vec<u8> {
+            let mut whole = Vec::new();
+            let mut action = self.send(FINAL, 1, Ttt::NONE, text);
+            loop {
+                let TextAction::Reply { final_bit, continue_bit, ttt, data, .. } = action else {
+                    panic!("expected a reply, got {action:?}")
+                };
+                assert!(data.len() <= self.segment_bytes as usize && final_bit != continue_bit);
+                whole.extend(data);
+                if final_bit {
+                    assert_eq!(ttt, Ttt::NONE);
+                    return whole;
+                }
+                action = self.send(FINAL, 1, ttt, "");
+            }
+        }
+    }
+
+    const FINAL: (bool, bool) = (true, false);
+    const MORE: (bool, bool) = (false, false);
+    const CONTINUED: (bool, bool) = (false, true);
+
+    fn open_ttt(action: TextAction) -> Ttt {
+        match action {
+            TextAction::Reply { final_bit: false, ttt, .. } => ttt,
+            other => panic!("expected an open exchange, got {other:?}"),
+        }
+    }
+
+    fn reason(action: TextAction) -> u8 {
+        match action {
+            TextAction::Reject(error) => error.reject_reason().unwrap(),
+            other => panic!("expected a reject, got {other:?}"),
+        }
+    }
+
+    #[test]
+    fn long_answer_comes_in_parts_of_the_peers_segment() {
+        let mut few = Transcript::new(Asker::Discovery, 300);
+        few.segment_bytes = 512;
+        let mut whole = Transcript::new(Asker::Discovery, 300);
+        whole.segment_bytes = 1 << 20;
+        let text = few.ask("SendTargets=All\0");
+        assert_eq!(text, whole.ask("SendTargets=All\0"));
+        assert_eq!(TextPairs::new(&text).count(), 600);
+    }
+
+    #[test]
+    fn request_cut_anywhere_by_the_c_bit_is_joined() {
+        let request = "SendTargets=All\0";
+        for cut in 0..=request.len() {
+            let mut t = Transcript::new(Asker::Discovery, 1);
+            let first = t.send(CONTINUED, 1, Ttt::NONE, &request[..cut]);
+            let TextAction::Reply { final_bit: false, continue_bit: false, ttt, data, .. } = first else {
+                panic!("expected an empty reply, got {first:?}")
+            };
+            assert!(data.is_empty());
+            let TextAction::Reply { final_bit: true, data, .. } = t.send(FINAL, 1, ttt, &request[cut..]) else {
+                panic!("the exchange is over")
+            };
+            assert_eq!(TextPairs::new(&data).count(), 2);
+        }
+    }
+
+    #[test]
+    fn stale_tag_is_rejected_and_ends_the_exchange() {
+        let mut t = Transcript::new(Asker::Discovery, 1);
+        assert_eq!(reason(t.send(FINAL, 1, Ttt(0), "")), Reject::INVALID_PDU_FIELD);
+        let ttt = open_ttt(t.send(MORE, 1, Ttt::NONE, ""));
+        assert_eq!(reason(t.send(FINAL, 1, Ttt(ttt.0 + 7), "")), Reject::INVALID_PDU_FIELD);
+        assert_eq!(reason(t.send(FINAL, 1, ttt, "")), Reject::INVALID_PDU_FIELD);
+        let ttt = open_ttt(t.send(MORE, 1, Ttt::NONE, ""));
+        assert_eq!(reason(t.send(FINAL, 2, ttt, "")), Reject::INVALID_PDU_FIELD, "another task");
+    }
+
+    #[test]
+    fn request_without_a_tag_begins_anew() {
+        let mut t = Transcript::new(Asker::Discovery, 1);
+        open_ttt(t.send(CONTINUED, 1, Ttt::NONE, "SendTargets=A"));
+        assert_eq!(t.ask("X-a=1\0"), b"X-a=NotUnderstood\0");
+    }
+
+    #[test]
+    fn segment_length_may_be_declared_anew() {
+        let mut t = Transcript::new(Asker::Normal(0), 1);
+        let action = t.send(FINAL, 1, Ttt::NONE, "MaxRecvDataSegmentLength=4096\0");
+        let TextAction::Reply { final_bit: true, max_send_data_segment_bytes, data, .. } = action else {
+            panic!("expected a reply, got {action:?}")
+        };
+        assert!(max_send_data_segment_bytes == Some(4096) && data.is_empty());
+        assert_eq!(t.ask("MaxRecvDataSegmentLength=1\0"), b"MaxRecvDataSegmentLength=Reject\0");
+    }
+
+    #[test]
+    fn keys_of_login_are_answered_reject() {
+        let mut t = Transcript::new(Asker::Normal(0), 1);
+        assert_eq!(t.ask("MaxBurstLength=512\0InitiatorAlias=a\0"), b"MaxBurstLength=Reject\0");
+    }
+
+    #[test]
+    fn protocol_errors_are_rejected() {
+        let mut t = Transcript::new(Asker::Normal(0), 1);
+        assert_eq!(reason(t.send((true, true), 1, Ttt::NONE, "")), Reject::PROTOCOL_ERROR);
+        assert_eq!(reason(t.send(FINAL, 1, Ttt::NONE, "A")), Reject::PROTOCOL_ERROR);
+        assert_eq!(reason(t.send(FINAL, 1, Ttt::NONE, "X-a=1\0X-a=1\0")), Reject::PROTOCOL_ERROR);
+    }
+
+    #[test]
+    fn exchange_is_bounded_in_bytes_keys_and_requests() {
+        let mut bytes = Transcript::new(Asker::Normal(0), 1);
+        bytes.limits.text_bytes = 4;
+        assert_eq!(reason(bytes.send(FINAL, 1, Ttt::NONE, "X-a=1\0")), Reject::NEGOTIATION_RESET);
+        let mut keys = Transcript::new(Asker::Normal(0), 1);
+        keys.limits.text_keys = 1;
+        assert_eq!(reason(keys.send(FINAL, 1, Ttt::NONE, "X-a=1\0X-b=1\0")), Reject::NEGOTIATION_RESET);
+        let mut requests = Transcript::new(Asker::Normal(0), 1);
+        requests.limits.text_exchanges = 2;
+        let ttt = open_ttt(requests.send(CONTINUED, 1, Ttt::NONE, ""));
+        let ttt = open_ttt(requests.send(CONTINUED, 1, ttt, ""));
+        assert_eq!(reason(requests.send(CONTINUED, 1, ttt, "")), Reject::NEGOTIATION_RESET);
+    }
+}

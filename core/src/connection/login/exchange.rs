@@ -20,7 +20,8 @@ const ALIAS_BYTES: usize = 255;
 pub(super) struct Peer {
     pub(super) initiator_name: String,
     pub(super) initiator_alias: Option<String>,
-    /// `None` in a discovery session only.
+    pub(super) discovery: bool,
+    /// A discovery session may name a target, any other has to.
     pub(super) target: Option<usize>,
 }
 
@@ -132,7 +133,7 @@ impl Exchange {
                 Err(initiator_error("a key of the leading login"))
             }
             (Use::Operational | Use::LeadingOperational | Use::OperationalAndFullFeature, Stage::Operational) => {
-                let irrelevant = self.peer().target.is_none() && key.irrelevant_in_discovery();
+                let irrelevant = self.peer().discovery && key.irrelevant_in_discovery();
                 let answer = if irrelevant {
                     Answer::Value("Irrelevant".to_owned())
                 } else {
@@ -182,22 +183,23 @@ fn introduce(identity: &Identity<'_>, pairs: &[(&str, &str)]) -> Result<Peer, Pr
     if initiator_alias.as_ref().is_some_and(|alias| alias.len() > ALIAS_BYTES) {
         return Err(initiator_error("an alias that is too long"));
     }
-    let target = match (value_of("SessionType").unwrap_or("Normal"), value_of("TargetName")) {
-        ("Discovery", _) => None,
-        ("Normal", None) => return refuse(LoginStatus::MISSING_PARAMETER, "no TargetName"),
-        ("Normal", Some(wanted)) => {
-            let found = identity.targets.iter().position(|target| name::same(&target.name, wanted));
-            if found.is_none() {
-                return refuse(LoginStatus::NOT_FOUND, "no target of that name");
-            }
-            found
-        }
-        _ => return refuse(LoginStatus::SESSION_TYPE_NOT_SUPPORTED, "no session type of that name"),
+    let discovery = match value_of("SessionType") {
+        None | Some("Normal") => false,
+        Some("Discovery") => true,
+        Some(_) => return refuse(LoginStatus::SESSION_TYPE_NOT_SUPPORTED, "no session type of that name"),
     };
-    Ok(Peer { initiator_name: initiator_name.to_ascii_lowercase(), initiator_alias, target })
+    let target = match value_of("TargetName") {
+        None if discovery => None,
+        None => return refuse(LoginStatus::MISSING_PARAMETER, "no TargetName"),
+        Some(wanted) => match identity.targets.iter().position(|target| name::same(&target.name, wanted)) {
+            None => return refuse(LoginStatus::NOT_FOUND, "no target of that name"),
+            found => found,
+        },
+    };
+    Ok(Peer { initiator_name: initiator_name.to_ascii_lowercase(), initiator_alias, discovery, target })
 }
 
-/// What the first response of a normal session says of the target.
+/// What the first response says of the target that was named.
 fn present(target: &TargetConfig, answers: &mut TextBuilder) {
     if let Some(alias) = &target.alias {
         answers.push("TargetAlias", alias);

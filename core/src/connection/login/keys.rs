@@ -90,6 +90,18 @@ pub enum Use {
 }
 
 impl Key {
+    /// All of them.
+    #[cfg(test)]
+    pub(crate) const ALL: [Self; NAMES.len()] = {
+        let mut keys = [Self::AuthMethod; NAMES.len()];
+        let mut index = 0;
+        while index < keys.len() {
+            keys[index] = NAMES[index].1;
+            index += 1;
+        }
+        keys
+    };
+
     /// The key of that name. Names are told apart by case.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {

@@ -66,7 +66,7 @@ pub struct LoginOutcome {
     pub initiator_name: String,
     /// InitiatorAlias.
     pub initiator_alias: Option<String>,
-    /// Index into [`Identity::targets`]; `None` in a discovery session only.
+    /// Index into [`Identity::targets`]; `None` in a discovery session only, and always there.
     pub target: Option<usize>,
     /// The initiator's part of the session's identity.
     pub isid: Isid,
@@ -282,10 +282,10 @@ impl Login {
     fn outcome(&self, request: &LoginRequest) -> LoginOutcome {
         let peer = self.exchange.peer();
         LoginOutcome {
-            discovery: peer.target.is_none(),
+            discovery: peer.discovery,
             initiator_name: peer.initiator_name.clone(),
             initiator_alias: peer.initiator_alias.clone(),
-            target: peer.target,
+            target: peer.target.filter(|_| !peer.discovery),
             isid: request.isid,
             tsih: request.tsih,
             cid: request.cid,
@@ -319,9 +319,10 @@ impl Login {
         LoginReply { response, data }
     }
 
-    /// A response that ends the login.
+    /// A response that ends the login. The stage is reserved in it.
     fn refusal(&mut self, request: &LoginRequest, status: LoginStatus) -> LoginReply {
         let mut reply = self.reply(request, false, false, Vec::new());
+        reply.response.current_stage = 0;
         reply.response.status_class = status.class();
         reply.response.status_detail = status.detail();
         reply

@@ -143,3 +143,88 @@ fn settle<T: Copy + ToString>(slot: &mut T, result: Option<T>) -> Answer {
     *slot = result;
     Answer::Value(result.to_string())
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const OURS: Ours = Ours { max_recv_data_segment_bytes: 262_144, max_burst_bytes: 1 << 20, max_outstanding_r2t: 8 };
+
+    /// A numeric key with our value, the range of the RFC's table, its function, and where the result is kept.
+    type Numeric = (Key, u64, RangeInclusive<u64>, fn(u64, u64) -> u64, fn(&Negotiated) -> u64);
+
+    fn numeric() -> impl Strategy<Value = Numeric> {
+        let bytes = 512..=(1 << 24) - 1;
+        let table: [Numeric; 7] = [
+            (Key::MaxBurstLength, 1 << 20, bytes.clone(), u64::min, |agreed| agreed.max_burst_bytes.into()),
+            (Key::FirstBurstLength, 262_144, bytes, u64::min, |agreed| agreed.first_burst_bytes.into()),
+            (Key::MaxConnections, 1, 1..=65_535, u64::min, |agreed| agreed.max_connections.into()),
+            (Key::MaxOutstandingR2T, 8, 1..=65_535, u64::min, |agreed| agreed.max_outstanding_r2t.into()),
+            (Key::DefaultTime2Wait, 0, 0..=3_600, u64::max, |agreed| agreed.default_time2wait.into()),
+            (Key::DefaultTime2Retain, 0, 0..=3_600, u64::min, |agreed| agreed.default_time2retain.into()),
+            (Key::ErrorRecoveryLevel, 0, 0..=2, u64::min, |agreed| agreed.error_recovery_level.into()),
+        ];
+        proptest::sample::select(table.to_vec())
+    }
+
+    proptest! {
+        #[test]
+        fn number_comes_out_as_the_rfcs_function_or_is_rejected(
+            (key, ours, range, function, result) in numeric(),
+            offer in prop_oneof![0..5_000u64, 0..1u64 << 25],
+            hexadecimal: bool,
+        ) {
+            let text = if hexadecimal { format!("{offer:#x}") } else { offer.to_string() };
+            let mut agreed = Negotiated::default();
+            let answer = negotiate(&mut agreed, &OURS, key, &text);
+            if range.contains(&offer) {
+                let expected = function(offer, ours);
+                prop_assert_eq!(function(ours, offer), expected);
+                prop_assert_eq!(answer, Answer::Value(expected.to_string()));
+                prop_assert_eq!(result(&agreed), expected);
+                prop_assert!(range.contains(&expected));
+            } else {
+                prop_assert_eq!(answer, Answer::Reject);
+                prop_assert_eq!(agreed, Negotiated::default());
+            }
+        }
+
+        #[test]
+        fn any_value_of_any_key_leaves_legal_parameters(
+            offers in proptest::collection::vec(
+                (proptest::sample::select(Key::ALL.to_vec()), "\\PC{0,12}|[0-9]{1,9}|Yes|No|None|CRC32C"),
+                0..20,
+            ),
+        ) {
+            let mut agreed = Negotiated::default();
+            for (key, value) in offers {
+                negotiate(&mut agreed, &OURS, key, &value);
+            }
+            let bytes = BYTES_RANGE;
+            prop_assert!(bytes.contains(&agreed.max_send_data_segment_bytes));
+            prop_assert!(bytes.contains(&agreed.max_burst_bytes) && agreed.max_burst_bytes <= OURS.max_burst_bytes);
+            prop_assert!(bytes.contains(&agreed.first_burst_bytes));
+            prop_assert!((1..=8).contains(&agreed.max_outstanding_r2t));
+            prop_assert!(agreed.max_connections == 1 && agreed.error_recovery_level == 0);
+            prop_assert!(agreed.data_pdu_in_order && agreed.data_sequence_in_order);
+        }
+
+        #[test]
+        fn boolean_is_symmetric(offer: bool) {
+            let word = if offer { "Yes" } else { "No" };
+            let mut agreed = Negotiated::default();
+            for (key, expected) in [
+                (Key::InitialR2T, offer),
+                (Key::ImmediateData, offer),
+                (Key::DataPDUInOrder, true),
+                (Key::DataSequenceInOrder, true),
+                (Key::OFMarker, false),
+            ] {
+                let answer = negotiate(&mut agreed, &OURS, key, word);
+                prop_assert_eq!(answer, Answer::Value(if expected { "Yes" } else { "No" }.to_owned()));
+            }
+        }
+    }
+}

@@ -91,7 +91,7 @@ fn outcome(action: LoginAction) -> LoginOutcome {
 fn refusal(action: LoginAction) -> LoginStatus {
     match action {
         LoginAction::Refuse(LoginReply { response, data }) => {
-            assert!(data.is_empty() && !response.transit);
+            assert!(data.is_empty() && !response.transit && response.current_stage == 0);
             LoginStatus(u16::from_be_bytes([response.status_class, response.status_detail]))
         }
         other => panic!("expected a refusal, got {other:?}"),
@@ -273,6 +273,17 @@ fn discovery_session_names_no_target() {
     let last = t.login.established(Tsih(1));
     assert_eq!(last.data, b"MaxBurstLength=Irrelevant\0HeaderDigest=CRC32C\0MaxRecvDataSegmentLength=262144\0");
     assert_eq!(outcome.negotiated.max_burst_bytes, Negotiated::default().max_burst_bytes);
+}
+
+#[test]
+fn discovery_session_may_name_a_target() {
+    let mut t = Transcript::new();
+    let outcome = outcome(t.stage(0, Some(3)).send(&format!("{WHO}SessionType=Discovery\0")));
+    assert!(outcome.discovery && outcome.target.is_none());
+    assert_eq!(t.login.established(Tsih(1)).data, b"TargetAlias=a disk\0TargetPortalGroupTag=1\0");
+    let unknown = WHO.replace("disk1", "disk2");
+    let status = refusal(Transcript::new().send(&format!("{unknown}SessionType=Discovery\0")));
+    assert_eq!(status, LoginStatus::NOT_FOUND);
 }
 
 #[test]

@@ -1,0 +1,4 @@
+//! See `quintain_fuzz::text_keys`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| quintain_fuzz::text_keys(data));
