@@ -88,7 +88,7 @@ impl Judge<'_> {
                 self.tell_leak(oracle, place, access, findings);
                 continue;
             }
-            if self.is_forgotten(place.sector, place.accesses, access) {
+            if access.value == GARBAGE || self.is_forgotten(place.sector, place.accesses, access) {
                 continue;
             }
             let cluster = if access.value == ZERO {

@@ -1,4 +1,0 @@
-/// x
-pub fn self_test() -> Result<usize, String> {
-    Ok(0)
-}
