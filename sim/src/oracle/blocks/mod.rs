@@ -10,6 +10,8 @@ mod accesses;
 mod durability;
 mod findings;
 mod flush;
+#[cfg(test)]
+mod model_tests;
 mod op;
 mod register;
 mod sector;
