@@ -3,10 +3,12 @@
 //! | module | judges | rules |
 //! | --- | --- | --- |
 //! | [`blocks`] | what the initiators read, against what they wrote | B1 to B8 |
+//! | [`events`] | the core's account of its tasks | T1, T2, T7, T8, S4, I10 |
 //!
 //! Each rule has a stable id, named in [`Finding::oracle`].
 
 mod blocks;
+pub mod events;
 mod self_test;
 
 pub use blocks::check_history;
