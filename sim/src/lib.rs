@@ -5,3 +5,4 @@ pub mod history;
 pub mod initiator;
 pub mod oracle;
 pub mod random;
+pub mod tap;

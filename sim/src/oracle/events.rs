@@ -1,0 +1,259 @@
+//! The core's own account of its tasks and unit attentions: T1, T2, T7, T8, S4, I10.
+//!
+//! There is a task set for each I_T nexus and logical unit (TST = 001b), so the order of tasks is judged within one.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use quintain_core::event::Event;
+use quintain_core::id::{ConnectionId, Itt, Lun, NexusId};
+use quintain_core::limits::Limits;
+
+use super::Finding;
+
+/// More stories than this help nobody.
+const MOST: usize = 32;
+/// A task that is still there at the end of the run and that nothing happened to for so long was forgotten.
+const FORGOTTEN: Duration = Duration::from_secs(120);
+const TASK_SET_FULL: u8 = 0x28;
+
+/// Task attribute (SAM-5, section 8.9), numbered as on the wire (RFC 7143, section 11.3.1).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Attribute {
+    Simple,
+    Ordered,
+    HeadOfQueue,
+}
+
+#[derive(Clone, Debug)]
+struct Task {
+    itt: Itt,
+    attribute: Attribute,
+    enabled: bool,
+    started: bool,
+    touched: Duration,
+}
+
+/// A task set: its tasks from the oldest to the youngest.
+type TaskSet = Vec<Task>;
+
+/// Judges the events of one target, in order.
+#[derive(Debug)]
+pub struct EventOracle {
+    task_set_tasks: usize,
+    connections: BTreeSet<ConnectionId>,
+    live: BTreeSet<NexusId>,
+    ended: BTreeSet<NexusId>,
+    sets: BTreeMap<(NexusId, Lun), TaskSet>,
+    attentions: BTreeMap<(NexusId, Lun), Vec<u16>>,
+    now: Duration,
+    findings: Vec<Finding>,
+}
+
+impl EventOracle {
+    /// An oracle of a target that has not been started yet.
+    #[must_use]
+    pub fn new(limits: &Limits) -> Self {
+        Self {
+            task_set_tasks: limits.task_set_tasks as usize,
+            connections: BTreeSet::new(),
+            live: BTreeSet::new(),
+            ended: BTreeSet::new(),
+            sets: BTreeMap::new(),
+            attentions: BTreeMap::new(),
+            now: Duration::ZERO,
+            findings: Vec::new(),
+        }
+    }
+
+    /// The target's process is gone, with all its tasks and ids; a new one may follow.
+    pub fn process_ended(&mut self) {
+        self.connections.clear();
+        self.live.clear();
+        self.ended.clear();
+        self.sets.clear();
+        self.attentions.clear();
+    }
+
+    /// Takes the next event.
+    pub fn event(&mut self, at: Duration, event: &Event) {
+        self.now = at;
+        match *event {
+            Event::ConnectionOpened { connection } => {
+                // Ids are unique in a process: one that comes again comes from the next process.
+                if self.connections.contains(&connection) {
+                    self.process_ended();
+                }
+                self.connections.insert(connection);
+            }
+            Event::SessionStarted { nexus, .. } => {
+                if !self.live.insert(nexus) || self.ended.contains(&nexus) {
+                    self.find("I10", format!("nexus {nexus} was started twice"));
+                }
+            }
+            Event::SessionEnded { nexus } => self.session_ended(nexus),
+            Event::TaskCreated { nexus, lun, itt, attribute, .. } => self.created(nexus, lun, itt, attribute),
+            Event::TaskEnabled { nexus, lun, itt } => self.enabled(nexus, lun, itt),
+            Event::TaskStarted { nexus, lun, itt } => self.started(nexus, lun, itt),
+            Event::TaskCompleted { nexus, lun, itt, status } => {
+                // A full task set never took the task in.
+                if !self.remove(nexus, lun, itt) && status != TASK_SET_FULL && self.live.contains(&nexus) {
+                    self.find("T7", self.story(nexus, lun, itt, "completed, but it had ended before or never began"));
+                }
+            }
+            Event::TaskAborted { nexus, lun, itt, .. } => {
+                // A task that waits for its turn in CmdSN order can be aborted before it is created.
+                self.remove(nexus, lun, itt);
+            }
+            Event::UnitAttentionRaised { nexus, lun, code } => {
+                self.attentions.entry((nexus, lun)).or_default().push(code);
+            }
+            Event::UnitAttentionReported { nexus, lun, code } => self.reported(nexus, lun, code),
+            _ => {}
+        }
+    }
+
+    /// The run is over: what was found, and tasks that were forgotten.
+    pub fn finish(&mut self) -> Vec<Finding> {
+        let forgotten: Vec<_> = self
+            .sets
+            .iter()
+            .flat_map(|(&(nexus, lun), set)| set.iter().map(move |task| (nexus, lun, task.clone())))
+            .filter(|(_, _, task)| task.started && task.touched + FORGOTTEN < self.now)
+            .collect();
+        for (nexus, lun, task) in forgotten {
+            let what = format!("started at {:?} and never ended", task.touched);
+            self.find("T7", self.story(nexus, lun, task.itt, &what));
+        }
+        std::mem::take(&mut self.findings)
+    }
+
+    fn session_ended(&mut self, nexus: NexusId) {
+        self.live.remove(&nexus);
+        self.ended.insert(nexus);
+        self.sets.retain(|(owner, _), _| *owner != nexus);
+        self.attentions.retain(|(owner, _), _| *owner != nexus);
+    }
+
+    fn created(&mut self, nexus: NexusId, lun: Lun, itt: Itt, attribute: u8) {
+        if !self.live.contains(&nexus) {
+            self.find("I10", self.story(nexus, lun, itt, "was created for a nexus that is not there"));
+            return;
+        }
+        self.check_head_of_queue(nexus, lun, itt);
+        let attribute = match attribute {
+            2 => Attribute::Ordered,
+            3 => Attribute::HeadOfQueue,
+            _ => Attribute::Simple,
+        };
+        let touched = self.now;
+        let set = self.sets.entry((nexus, lun)).or_default();
+        let twice = set.iter().any(|task| task.itt == itt);
+        set.push(Task { itt, attribute, enabled: false, started: false, touched });
+        let tasks = set.len();
+        if twice {
+            self.find("T7", self.story(nexus, lun, itt, "was created while a task with its tag was alive"));
+        }
+        if tasks > self.task_set_tasks {
+            let what = format!("makes {tasks} tasks in a task set of {} at most", self.task_set_tasks);
+            self.find("S4", self.story(nexus, lun, itt, &what));
+        }
+    }
+
+    fn enabled(&mut self, nexus: NexusId, lun: Lun, itt: Itt) {
+        self.check_head_of_queue(nexus, lun, itt);
+        let set = self.sets.entry((nexus, lun)).or_default();
+        let Some(position) = set.iter().position(|task| task.itt == itt) else {
+            if self.live.contains(&nexus) {
+                self.find("T7", self.story(nexus, lun, itt, "was enabled after its end"));
+            }
+            return;
+        };
+        let (older, rest) = set.split_at_mut(position);
+        let task = &mut rest[0];
+        task.touched = self.now;
+        let twice = std::mem::replace(&mut task.enabled, true);
+        let blocking = match task.attribute {
+            Attribute::HeadOfQueue => None,
+            Attribute::Ordered => older.first(),
+            Attribute::Simple => older.iter().find(|task| task.attribute != Attribute::Simple),
+        };
+        let blocking = blocking.map(|older| (task.attribute, older.itt, older.attribute));
+        if twice {
+            self.find("T7", self.story(nexus, lun, itt, "was enabled twice"));
+        }
+        if let Some((attribute, older, its)) = blocking {
+            let rule = if its == Attribute::HeadOfQueue && attribute == Attribute::Simple { "T2" } else { "T1" };
+            let what = format!("({attribute:?}) was enabled before the older {its:?} task {older} had ended");
+            self.find(rule, self.story(nexus, lun, itt, &what));
+        }
+    }
+
+    fn started(&mut self, nexus: NexusId, lun: Lun, itt: Itt) {
+        self.check_head_of_queue(nexus, lun, itt);
+        let now = self.now;
+        let task = self.sets.get_mut(&(nexus, lun)).and_then(|set| set.iter_mut().find(|task| task.itt == itt));
+        let wrong = match task {
+            None => Some(("T7", "was started after its end, or before it was created")),
+            Some(task) => {
+                task.touched = now;
+                if std::mem::replace(&mut task.started, true) {
+                    Some(("T7", "was started twice"))
+                } else if task.enabled {
+                    None
+                } else {
+                    Some(("T1", "was started while it was dormant"))
+                }
+            }
+        };
+        if let Some((rule, what)) = wrong {
+            self.find(rule, self.story(nexus, lun, itt, what));
+        }
+    }
+
+    fn remove(&mut self, nexus: NexusId, lun: Lun, itt: Itt) -> bool {
+        self.check_head_of_queue(nexus, lun, itt);
+        let Some(set) = self.sets.get_mut(&(nexus, lun)) else { return false };
+        let position = set.iter().position(|task| task.itt == itt);
+        position.map(|position| set.remove(position)).is_some()
+    }
+
+    /// T2: nothing may happen to another task of the set before a HEAD OF QUEUE task is enabled.
+    fn check_head_of_queue(&mut self, nexus: NexusId, lun: Lun, other: Itt) {
+        let Some(set) = self.sets.get_mut(&(nexus, lun)) else { return };
+        let late = |task: &&mut Task| task.attribute == Attribute::HeadOfQueue && !task.enabled && task.itt != other;
+        if let Some(task) = set.iter_mut().find(late) {
+            let itt = task.itt;
+            // Told once.
+            task.attribute = Attribute::Simple;
+            let what = format!("(HeadOfQueue) was not enabled at once: task {other} came first");
+            self.find("T2", self.story(nexus, lun, itt, &what));
+        }
+    }
+
+    fn reported(&mut self, nexus: NexusId, lun: Lun, code: u16) {
+        let pending = self.attentions.entry((nexus, lun)).or_default();
+        if let Some(position) = pending.iter().position(|raised| *raised == code) {
+            pending.remove(position);
+            return;
+        }
+        let raised: Vec<_> = pending.iter().map(|code| format!("{code:#06x}")).collect();
+        let story = format!(
+            "at {:?} nexus {nexus} was told unit attention {code:#06x} of LUN {lun} once more than it was raised \
+             (pending: [{}])",
+            self.now,
+            raised.join(", ")
+        );
+        self.find("T8", story);
+    }
+
+    fn story(&self, nexus: NexusId, lun: Lun, itt: Itt, what: &str) -> String {
+        format!("at {:?} task {itt} of nexus {nexus} on LUN {lun} {what}", self.now)
+    }
+
+    fn find(&mut self, oracle: &'static str, message: String) {
+        if self.findings.len() < MOST {
+            self.findings.push(Finding { oracle, message });
+        }
+    }
+}

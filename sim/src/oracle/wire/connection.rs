@@ -1,0 +1,511 @@
+//! One connection: both directions are decoded and every PDU goes to the rules that concern it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::initiator::codec::serial::before;
+use crate::initiator::codec::{Decoder, Digests, NO_TAG, RawPdu, opcode};
+
+use super::command::{self, Command};
+use super::login::{self, Agreement, Login, Progress, SessionName};
+use super::management::{FUNCTION_COMPLETE, Management, TASK_DOES_NOT_EXIST};
+use super::numbers::Numbers;
+use super::{Report, Reset, Shared};
+
+/// The longest data segment that the length field can name.
+const LONGEST_SEGMENT: usize = 0xff_ffff;
+const RESET_ATTENTIONS: std::ops::RangeInclusive<u16> = 0x2900..=0x29ff;
+
+/// A request that was not answered yet.
+#[derive(Clone, Debug)]
+enum Request {
+    Command(Command),
+    Management(Management),
+    /// Data of the NOP-Out, to be echoed.
+    Nop(Vec<u8>),
+    /// Text requests with this tag that were not answered.
+    Text(u32),
+    Logout,
+}
+
+/// One connection, which is all of its session.
+#[derive(Debug)]
+pub(super) struct Connection {
+    initiator: u32,
+    inbound: Decoder,
+    outbound: Decoder,
+    login: Login,
+    agreement: Option<Agreement>,
+    name: SessionName,
+    numbers: Numbers,
+    requests: BTreeMap<u32, Request>,
+    /// Tags that were answered and not used again.
+    answered: BTreeSet<u32>,
+    /// Tags of tasks that a task management function ended, and that were not used again.
+    aborted: BTreeSet<u32>,
+    /// Commands so far.
+    serial: u64,
+    /// The initiator broke the protocol so that its tags mean nothing any more.
+    distrusted: bool,
+    /// Why nothing more may be sent.
+    over: Option<String>,
+    /// Resets asked for, over all connections, when this one was opened.
+    resets_before: u32,
+    /// Reset unit attentions told, by LUN.
+    resets_told: BTreeMap<u64, u32>,
+}
+
+impl Connection {
+    pub(super) fn new(initiator: u32, resets_before: u32) -> Self {
+        Self {
+            initiator,
+            inbound: Decoder::new(LONGEST_SEGMENT),
+            outbound: Decoder::new(LONGEST_SEGMENT),
+            login: Login::default(),
+            agreement: None,
+            name: SessionName::default(),
+            numbers: Numbers::default(),
+            requests: BTreeMap::new(),
+            answered: BTreeSet::new(),
+            aborted: BTreeSet::new(),
+            serial: 0,
+            distrusted: false,
+            over: None,
+            resets_before,
+            resets_told: BTreeMap::new(),
+        }
+    }
+
+    pub(super) fn initiator(&self) -> u32 {
+        self.initiator
+    }
+
+    /// The connection `by` took the place of this one's session.
+    pub(super) fn reinstated(&mut self, by: u64) {
+        self.over = Some(format!("connection {by} reinstated its session"));
+    }
+
+    /// A reset may end commands without a word.
+    pub(super) fn doubt(&mut self, reset: &Reset) {
+        for request in self.requests.values_mut() {
+            if let Request::Command(command) = request
+                && reset.lun.is_none_or(|lun| lun == command.lun)
+            {
+                command.doubtful = true;
+            }
+        }
+    }
+
+    /// The target consumed these bytes.
+    pub(super) fn received(&mut self, bytes: &[u8], shared: &mut Shared, report: &mut Report<'_>) {
+        self.inbound.feed(bytes);
+        self.pump(shared, report);
+    }
+
+    fn pump(&mut self, shared: &mut Shared, report: &mut Report<'_>) {
+        // The length of what follows a login request is known only with its answer, which may switch digests on.
+        while !self.login.is_pending() {
+            match self.inbound.next_pdu() {
+                Ok(Some(pdu)) => self.request(pdu, shared, report),
+                Ok(None) => break,
+                Err(_) => {
+                    self.distrusted = true;
+                    break;
+                }
+            }
+        }
+    }
+
+    fn request(&mut self, pdu: RawPdu, shared: &mut Shared, report: &mut Report<'_>) {
+        let Some(agreement) = self.agreement.clone() else {
+            if pdu.opcode() == opcode::LOGIN {
+                self.numbers.begin(pdu.cmd_sn());
+                self.name.1 = pdu.isid();
+            }
+            self.distrusted |= !self.login.request(pdu);
+            return;
+        };
+        if pdu.header_digest_ok == Some(false) {
+            self.distrusted = true;
+            return;
+        }
+        let itt = pdu.initiator_task_tag();
+        let numbered = !matches!(pdu.opcode(), opcode::DATA_OUT | opcode::SNACK) && !pdu.is_immediate();
+        let fresh = !numbered || self.numbers.receive(pdu.cmd_sn());
+        if !fresh {
+            self.doubt_number(pdu.cmd_sn());
+        }
+        let request = match pdu.opcode() {
+            opcode::DATA_OUT => {
+                if let Some(Request::Command(command)) = self.requests.get_mut(&itt) {
+                    command.data_out(&pdu, &agreement);
+                }
+                return;
+            }
+            opcode::NOP_OUT if itt == NO_TAG => return,
+            opcode::NOP_OUT => Request::Nop(pdu.data),
+            opcode::SCSI_COMMAND => self.command(&pdu, fresh, &agreement, shared),
+            opcode::TASK_MANAGEMENT => self.management(&pdu, shared, report.connection),
+            opcode::TEXT => self.text(&pdu),
+            opcode::LOGOUT => Request::Logout,
+            _ => {
+                // Rejected, or the end of the connection.
+                self.distrusted = true;
+                return;
+            }
+        };
+        self.answered.remove(&itt);
+        self.aborted.remove(&itt);
+        let old = self.requests.insert(itt, request);
+        self.distrusted |= match old {
+            None | Some(Request::Text(_)) => false,
+            // A command that was dropped, for it came too early, comes again.
+            Some(Request::Command(command)) => !command.doubtful && self.numbers.is_acknowledged(command.cmd_sn),
+            Some(_) => true,
+        };
+    }
+
+    /// Two commands came with this CmdSN: which of them was taken is not known.
+    fn doubt_number(&mut self, cmd_sn: u32) {
+        for request in self.requests.values_mut() {
+            if let Request::Command(command) = request
+                && command.cmd_sn == cmd_sn
+            {
+                command.doubtful = true;
+            }
+        }
+    }
+
+    fn command(&mut self, pdu: &RawPdu, fresh: bool, agreement: &Agreement, shared: &Shared) -> Request {
+        self.serial += 1;
+        let mut command = Command::new(pdu, self.serial, agreement);
+        let ending = |request: &Request| match request {
+            Request::Management(function) => {
+                function.is_for_many() && function.scope().is_none_or(|lun| lun == command.lun)
+            }
+            _ => false,
+        };
+        let resetting = shared.resets.iter().any(|reset| reset.lun.is_none_or(|lun| lun == command.lun));
+        command.doubtful |= !fresh || resetting || self.requests.values().any(ending);
+        Request::Command(command)
+    }
+
+    fn management(&mut self, pdu: &RawPdu, shared: &mut Shared, connection: u64) -> Request {
+        let mut function = Management::new(pdu);
+        let itt = pdu.initiator_task_tag();
+        for (&itt, request) in &self.requests {
+            if let Request::Command(command) = request
+                && function.affects(itt, command)
+            {
+                function.affected.push((itt, command.serial));
+            }
+        }
+        function.too_late = function.affected.is_empty()
+            && !self.requests.contains_key(&function.task)
+            && self.numbers.is_acknowledged(function.ref_cmd_sn);
+        if before(function.ref_cmd_sn, function.cmd_sn) {
+            self.numbers.excuse(function.ref_cmd_sn);
+        }
+        if function.is_reset() {
+            shared.resets_asked += 1;
+            shared.resets.push(Reset { connection, itt, lun: function.scope(), until: None });
+        }
+        Request::Management(function)
+    }
+
+    fn text(&mut self, pdu: &RawPdu) -> Request {
+        for (key, value) in crate::initiator::codec::text::decode(&pdu.data).unwrap_or_default() {
+            if key == "MaxRecvDataSegmentLength"
+                && let (Some(agreement), Some(bytes)) = (&mut self.agreement, login::parse(&value))
+            {
+                // When the new limit begins to hold is the target's to know; the larger one holds for certain.
+                agreement.segment_bytes = agreement.segment_bytes.max(bytes as usize);
+            }
+        }
+        match self.requests.get(&pdu.initiator_task_tag()) {
+            Some(Request::Text(waiting)) => Request::Text(waiting + 1),
+            _ => Request::Text(1),
+        }
+    }
+
+    /// The network took these bytes from the target.
+    pub(super) fn sent(&mut self, bytes: &[u8], shared: &mut Shared, report: &mut Report<'_>) {
+        self.outbound.feed(bytes);
+        while let Ok(Some(pdu)) = self.outbound.next_pdu() {
+            self.response(&pdu, shared, report);
+            self.pump(shared, report);
+        }
+    }
+
+    fn response(&mut self, pdu: &RawPdu, shared: &mut Shared, report: &mut Report<'_>) {
+        if let Some(why) = &self.over {
+            report.add("I9", &format!("operation code {:#04x} was sent although {why}", pdu.opcode()));
+            return;
+        }
+        self.judge_segment(pdu, report);
+        let Some(agreement) = self.agreement.clone() else {
+            return self.login_response(pdu, shared, report);
+        };
+        self.numbers.judge(pdu, shared.command_window, report);
+        if !(0x20..=0x3f).contains(&pdu.opcode()) || pdu.opcode() == opcode::LOGIN_RESPONSE {
+            report.add("I7", &format!("operation code {:#04x} in full feature phase", pdu.opcode()));
+            return;
+        }
+        self.judge_outstanding(shared, report);
+        let itt = pdu.initiator_task_tag();
+        match pdu.opcode() {
+            opcode::R2T => self.ready_to_transfer(pdu, &agreement, report),
+            opcode::DATA_IN => self.data_in(pdu, &agreement, report),
+            opcode::SCSI_RESPONSE => self.scsi_response(pdu, shared, report),
+            opcode::TASK_MANAGEMENT_RESPONSE => self.management_response(pdu, shared, report),
+            opcode::NOP_IN if itt == NO_TAG => {}
+            opcode::NOP_IN => self.nop_in(pdu, &agreement, report),
+            opcode::TEXT_RESPONSE => self.text_response(pdu, report),
+            opcode::LOGOUT_RESPONSE => {
+                self.take(itt, pdu, report, |request| matches!(request, Request::Logout));
+                if pdu.response() == 0 {
+                    self.over = Some("the logout was answered".to_owned());
+                }
+            }
+            opcode::REJECT => self.rejected(pdu),
+            _ => {}
+        }
+    }
+
+    fn judge_segment(&self, pdu: &RawPdu, report: &mut Report<'_>) {
+        let itt = pdu.initiator_task_tag();
+        if pdu.pad.iter().any(|&byte| byte != 0) {
+            report.add(
+                "I6",
+                &format!("the padding of operation code {:#04x} of task {itt:#x} is not zero", pdu.opcode()),
+            );
+        }
+        if pdu.header_digest_ok == Some(false) || pdu.data_digest_ok == Some(false) {
+            let which = if pdu.header_digest_ok == Some(false) { "header" } else { "data" };
+            let story = format!("the {which} digest of operation code {:#04x} of task {itt:#x} is wrong", pdu.opcode());
+            report.add("I6", &story);
+        }
+        if let Some(agreement) = &self.agreement
+            && pdu.data.len() > agreement.segment_bytes
+        {
+            let (length, most) = (pdu.data.len(), agreement.segment_bytes);
+            let story = format!("a segment of {length} bytes goes to a peer that takes {most} (task {itt:#x})");
+            report.add("I6", &story);
+        }
+    }
+
+    fn login_response(&mut self, pdu: &RawPdu, shared: &mut Shared, report: &mut Report<'_>) {
+        match self.login.response(pdu, report) {
+            Progress::Failed => {
+                self.over = Some("the login failed".to_owned());
+                return;
+            }
+            Progress::Going | Progress::Done if pdu.opcode() != opcode::LOGIN_RESPONSE => return,
+            Progress::Going => return self.numbers.judge(pdu, shared.command_window, report),
+            Progress::Done => self.numbers.judge(pdu, shared.command_window, report),
+        }
+        let agreement = self.login.agreement();
+        let digests = Digests { header: agreement.header_digest, data: agreement.data_digest };
+        self.inbound.set_digests(digests);
+        self.outbound.set_digests(digests);
+        self.agreement = Some(agreement);
+        self.name = self.login.session_name(self.name.1);
+        if let Some(old) = shared.sessions.insert(self.name.clone(), report.connection)
+            && old != report.connection
+        {
+            shared.reinstated.push((old, report.connection));
+        }
+    }
+
+    /// I2: no more commands are taken than the window is wide.
+    fn judge_outstanding(&self, shared: &Shared, report: &mut Report<'_>) {
+        if self.distrusted || self.requests.values().any(|request| matches!(request, Request::Management(_))) {
+            return;
+        }
+        let taken = |request: &&Request| {
+            matches!(request, Request::Command(command)
+                if !command.doubtful && !command.immediate && self.numbers.is_acknowledged(command.cmd_sn))
+        };
+        let taken = self.requests.values().filter(taken).count();
+        if taken > shared.command_window as usize {
+            report.add("I2", &format!("{taken} commands were taken into a window of {}", shared.command_window));
+        }
+    }
+
+    /// The command that a PDU belongs to, or what is wrong with its tag.
+    fn find(&mut self, pdu: &RawPdu, what: &str, report: &mut Report<'_>) -> Option<&mut Command> {
+        let itt = pdu.initiator_task_tag();
+        let found = matches!(self.requests.get(&itt), Some(Request::Command(_)));
+        if !found {
+            self.complain_of_tag(itt, what, report);
+        }
+        match self.requests.get_mut(&itt) {
+            Some(Request::Command(command)) if !self.distrusted => Some(command),
+            _ => None,
+        }
+    }
+
+    fn complain_of_tag(&self, itt: u32, what: &str, report: &mut Report<'_>) {
+        if self.distrusted {
+            return;
+        }
+        if self.aborted.contains(&itt) {
+            report.add("T5", &format!("{what} of task {itt:#x} follows the FUNCTION COMPLETE that ended it"));
+        } else if self.answered.contains(&itt) {
+            report.add("T7", &format!("{what} of task {itt:#x} follows its completion"));
+        } else {
+            report.add("I8", &format!("{what} has the tag {itt:#x}, which no request carries"));
+        }
+    }
+
+    fn ready_to_transfer(&mut self, pdu: &RawPdu, agreement: &Agreement, report: &mut Report<'_>) {
+        let (itt, ttt) = (pdu.initiator_task_tag(), pdu.target_transfer_tag());
+        let open = |request: &Request| matches!(request, Request::Command(command) if command.has_open(ttt));
+        if !self.distrusted && self.requests.values().any(open) {
+            report.add("I5", &format!("the Target Transfer Tag {ttt:#x} of an R2T of task {itt:#x} is in use"));
+        }
+        if let Some(command) = self.find(pdu, "an R2T", report) {
+            command.ready_to_transfer(pdu, agreement, report);
+        }
+    }
+
+    fn data_in(&mut self, pdu: &RawPdu, agreement: &Agreement, report: &mut Report<'_>) {
+        let itt = pdu.initiator_task_tag();
+        let Some(command) = self.find(pdu, "Data-In", report) else { return };
+        command.data_in(pdu, agreement, report);
+        if pdu.has_status() {
+            if !pdu.is_final() {
+                report.add("I4", &format!("Data-In of task {itt:#x} has S without F"));
+            }
+            command.ended(pdu, report);
+            self.requests.remove(&itt);
+            self.answered.insert(itt);
+        }
+    }
+
+    fn scsi_response(&mut self, pdu: &RawPdu, shared: &Shared, report: &mut Report<'_>) {
+        let itt = pdu.initiator_task_tag();
+        let Some(command) = self.find(pdu, "a SCSI Response", report) else { return };
+        command.ended(pdu, report);
+        command.judge_sense(pdu, report);
+        let lun = command.lun;
+        self.requests.remove(&itt);
+        self.answered.insert(itt);
+        if let Some(code) = command::unit_attention(pdu)
+            && RESET_ATTENTIONS.contains(&code)
+        {
+            self.told_of_reset(lun, shared.resets_asked, report);
+        }
+    }
+
+    /// T8: a nexus is told of its beginning, and of each reset since, once.
+    fn told_of_reset(&mut self, lun: u64, resets_asked: u32, report: &mut Report<'_>) {
+        let told = self.resets_told.entry(lun).or_default();
+        *told += 1;
+        let most = 1 + resets_asked - self.resets_before;
+        if *told > most {
+            let story = format!("the nexus was told {told} resets of LUN {lun:#x}; {most} can have happened");
+            report.add("T8", &story);
+        }
+    }
+
+    /// Takes the request that a PDU answers, which has to be of the right kind.
+    fn take(
+        &mut self,
+        itt: u32,
+        pdu: &RawPdu,
+        report: &mut Report<'_>,
+        right: impl Fn(&Request) -> bool,
+    ) -> Option<Request> {
+        if self.requests.get(&itt).is_some_and(right) {
+            self.answered.insert(itt);
+            return self.requests.remove(&itt);
+        }
+        self.complain_of_tag(itt, &format!("operation code {:#04x}", pdu.opcode()), report);
+        None
+    }
+
+    fn nop_in(&mut self, pdu: &RawPdu, agreement: &Agreement, report: &mut Report<'_>) {
+        let itt = pdu.initiator_task_tag();
+        if pdu.target_transfer_tag() != NO_TAG {
+            report.add("I8", &format!("the NOP-In that answers {itt:#x} has a Target Transfer Tag"));
+        }
+        let Some(Request::Nop(data)) = self.take(itt, pdu, report, |request| matches!(request, Request::Nop(_))) else {
+            return;
+        };
+        let fits = &data[..data.len().min(agreement.segment_bytes)];
+        if pdu.data != fits && !self.distrusted {
+            report.add("I8", &format!("the NOP-In that answers {itt:#x} does not echo its data"));
+        }
+    }
+
+    fn text_response(&mut self, pdu: &RawPdu, report: &mut Report<'_>) {
+        let itt = pdu.initiator_task_tag();
+        match self.requests.get_mut(&itt) {
+            Some(Request::Text(waiting)) if *waiting > 0 => {
+                *waiting -= 1;
+                if pdu.is_final() {
+                    self.requests.remove(&itt);
+                    self.answered.insert(itt);
+                }
+            }
+            _ => self.complain_of_tag(itt, "a Text Response", report),
+        }
+    }
+
+    /// The rejected PDU's header is in the data segment: its task may be over, or may still be answered.
+    fn rejected(&mut self, pdu: &RawPdu) {
+        let Some(header) = pdu.data.get(..48) else { return };
+        let itt = u32::from_be_bytes([header[16], header[17], header[18], header[19]]);
+        match self.requests.get_mut(&itt) {
+            Some(Request::Command(command)) => command.doubtful = true,
+            Some(_) => {
+                self.requests.remove(&itt);
+            }
+            None => {}
+        }
+    }
+
+    fn management_response(&mut self, pdu: &RawPdu, shared: &mut Shared, report: &mut Report<'_>) {
+        let itt = pdu.initiator_task_tag();
+        let right = |request: &Request| matches!(request, Request::Management(_));
+        let Some(Request::Management(function)) = self.take(itt, pdu, report, right) else { return };
+        shared.resets.retain(|reset| reset.connection != report.connection || reset.itt != itt);
+        if self.distrusted {
+            return;
+        }
+        let still_there: Vec<_> = function
+            .affected
+            .iter()
+            .filter(|(itt, serial)| {
+                matches!(self.requests.get(itt), Some(Request::Command(command)) if command.serial == *serial)
+            })
+            .map(|(itt, _)| *itt)
+            .collect();
+        match pdu.response() {
+            FUNCTION_COMPLETE => {
+                if function.too_late && function.function == super::management::ABORT_TASK {
+                    let task = function.task;
+                    report.add(
+                        "T6",
+                        &format!("ABORT TASK of {task:#x}, which had ended long before, was FUNCTION COMPLETE"),
+                    );
+                }
+                for itt in still_there {
+                    self.requests.remove(&itt);
+                    self.aborted.insert(itt);
+                }
+            }
+            TASK_DOES_NOT_EXIST => {
+                for itt in still_there {
+                    if let Some(Request::Command(command)) = self.requests.get(&itt)
+                        && !command.doubtful
+                        && (command.immediate || self.numbers.is_acknowledged(command.cmd_sn))
+                    {
+                        report.add("T6", &format!("task {itt:#x} has no status, and yet it is said not to exist"));
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+}

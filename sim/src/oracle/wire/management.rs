@@ -1,0 +1,71 @@
+//! Task management functions (RFC 7143, sections 11.5 and 11.6): T5 and T6.
+
+use crate::initiator::codec::RawPdu;
+use crate::initiator::codec::serial::before;
+
+use super::command::Command;
+
+pub(super) const ABORT_TASK: u8 = 1;
+pub(super) const ABORT_TASK_SET: u8 = 2;
+pub(super) const CLEAR_TASK_SET: u8 = 4;
+pub(super) const LOGICAL_UNIT_RESET: u8 = 5;
+pub(super) const TARGET_WARM_RESET: u8 = 6;
+pub(super) const TARGET_COLD_RESET: u8 = 7;
+
+/// Responses (RFC 7143, section 11.6.1).
+pub(super) const FUNCTION_COMPLETE: u8 = 0;
+pub(super) const TASK_DOES_NOT_EXIST: u8 = 1;
+
+/// A task management function that was not answered yet.
+#[derive(Clone, Debug)]
+pub(super) struct Management {
+    pub(super) function: u8,
+    pub(super) lun: u64,
+    pub(super) cmd_sn: u32,
+    /// Referenced Task Tag.
+    pub(super) task: u32,
+    pub(super) ref_cmd_sn: u32,
+    /// The tasks that it ends for certain: their tags and serials.
+    pub(super) affected: Vec<(u32, u64)>,
+    /// ABORT TASK names a command that was answered before the function came, so that there is nothing to abort.
+    pub(super) too_late: bool,
+}
+
+impl Management {
+    pub(super) fn new(pdu: &RawPdu) -> Self {
+        Self {
+            function: pdu.task_management_function(),
+            lun: pdu.lun_field(),
+            cmd_sn: pdu.cmd_sn(),
+            task: pdu.referenced_task_tag(),
+            ref_cmd_sn: pdu.ref_cmd_sn(),
+            affected: Vec::new(),
+            too_late: false,
+        }
+    }
+
+    /// It ends every task of the session on its logical unit.
+    pub(super) fn is_for_many(&self) -> bool {
+        (ABORT_TASK_SET..=TARGET_COLD_RESET).contains(&self.function) && self.function != 3
+    }
+
+    /// It ends tasks of other sessions too.
+    pub(super) fn is_reset(&self) -> bool {
+        (LOGICAL_UNIT_RESET..=TARGET_COLD_RESET).contains(&self.function)
+    }
+
+    /// The logical unit that it is limited to.
+    pub(super) fn scope(&self) -> Option<u64> {
+        (!matches!(self.function, TARGET_WARM_RESET | TARGET_COLD_RESET)).then_some(self.lun)
+    }
+
+    /// A command that was there when the function came is ended by it.
+    pub(super) fn affects(&self, itt: u32, command: &Command) -> bool {
+        let here = self.scope().is_none_or(|lun| lun == command.lun);
+        match self.function {
+            ABORT_TASK => itt == self.task && here,
+            ABORT_TASK_SET | CLEAR_TASK_SET => here && before(command.cmd_sn, self.cmd_sn),
+            _ => here && self.is_reset() && before(command.cmd_sn, self.cmd_sn),
+        }
+    }
+}

@@ -1,0 +1,160 @@
+//! The conversation on the wire, judged by a decoder that shares no code with the target (I1 to I10, T5 to T8, T11).
+//!
+//! The order of calls is the order in which the target consumed and sent the bytes, so what it sends can be held
+//! against all it knows. An initiator may break the protocol: then the rules that take its word for something are
+//! off, for the command or for the connection, and the rules about the target's own numbers stay.
+
+mod command;
+mod connection;
+mod login;
+mod management;
+mod numbers;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use quintain_core::event::Event;
+use quintain_core::limits::Limits;
+
+use super::Finding;
+use super::events::EventOracle;
+use crate::tap::Tap;
+
+use connection::Connection;
+use login::SessionName;
+
+/// More stories than this help nobody.
+const MOST: usize = 32;
+/// How long a reset goes on whose connection is gone.
+const RESET_OUTLIVES: Duration = Duration::from_secs(60);
+
+/// Judges all connections of one target, and its events.
+#[derive(Debug)]
+pub struct WireOracle {
+    connections: BTreeMap<u64, Connection>,
+    shared: Shared,
+    events: EventOracle,
+    findings: Vec<Finding>,
+}
+
+/// What connections have to know of each other.
+#[derive(Debug)]
+struct Shared {
+    command_window: u32,
+    /// The connection of each session in full feature phase.
+    sessions: BTreeMap<SessionName, u64>,
+    /// Resets that were asked for and not answered.
+    resets: Vec<Reset>,
+    /// Resets ever asked for.
+    resets_asked: u32,
+    /// Connections whose session has just been reinstated by another, and that other.
+    reinstated: Vec<(u64, u64)>,
+}
+
+/// A task management function that ends tasks of every nexus.
+#[derive(Clone, Copy, Debug)]
+struct Reset {
+    connection: u64,
+    itt: u32,
+    /// `None`: all logical units.
+    lun: Option<u64>,
+    /// When it is over even if no answer was seen.
+    until: Option<Duration>,
+}
+
+/// Where a finding belongs.
+struct Report<'a> {
+    connection: u64,
+    initiator: u32,
+    at: Duration,
+    findings: &'a mut Vec<Finding>,
+}
+
+impl Report<'_> {
+    fn add(&mut self, oracle: &'static str, story: &str) {
+        if self.findings.len() < MOST {
+            let Self { connection, initiator, at, .. } = self;
+            let message = format!("at {at:?} on connection {connection} of initiator {initiator}: {story}");
+            self.findings.push(Finding { oracle, message });
+        }
+    }
+}
+
+impl WireOracle {
+    /// An oracle of a target with these bounds that has not been started yet.
+    #[must_use]
+    pub fn new(limits: &Limits) -> Self {
+        let shared = Shared {
+            command_window: limits.command_window,
+            sessions: BTreeMap::new(),
+            resets: Vec::new(),
+            resets_asked: 0,
+            reinstated: Vec::new(),
+        };
+        Self { connections: BTreeMap::new(), shared, events: EventOracle::new(limits), findings: Vec::new() }
+    }
+
+    /// Takes the next event of the core.
+    pub fn event(&mut self, at: Duration, event: &Event) {
+        self.events.event(at, event);
+    }
+
+    /// The target's process is gone, by crash, power loss or clean stop; a new one may follow.
+    pub fn process_ended(&mut self) {
+        self.connections.clear();
+        self.shared.sessions.clear();
+        self.shared.resets.clear();
+        self.events.process_ended();
+    }
+
+    /// The run is over: everything that was found.
+    pub fn finish(&mut self) -> Vec<Finding> {
+        let mut findings = std::mem::take(&mut self.findings);
+        findings.extend(self.events.finish());
+        findings
+    }
+
+    fn with(&mut self, id: u64, at: Duration, act: impl FnOnce(&mut Connection, &mut Shared, &mut Report<'_>)) {
+        let Some(connection) = self.connections.get_mut(&id) else { return };
+        let mut report = Report { connection: id, initiator: connection.initiator(), at, findings: &mut self.findings };
+        self.shared.resets.retain(|reset| reset.until.is_none_or(|until| at < until));
+        act(connection, &mut self.shared, &mut report);
+        self.spread();
+    }
+
+    /// Tells the other connections what one connection did to them.
+    fn spread(&mut self) {
+        for (old, by) in self.shared.reinstated.drain(..) {
+            if let Some(connection) = self.connections.get_mut(&old) {
+                connection.reinstated(by);
+            }
+        }
+        for reset in &self.shared.resets {
+            for connection in self.connections.values_mut() {
+                connection.doubt(reset);
+            }
+        }
+    }
+}
+
+impl Tap for WireOracle {
+    fn opened(&mut self, connection: u64, _at: Duration, initiator: u32) {
+        self.connections.insert(connection, Connection::new(initiator, self.shared.resets_asked));
+    }
+
+    fn received(&mut self, connection: u64, at: Duration, bytes: &[u8]) {
+        self.with(connection, at, |connection, shared, report| connection.received(bytes, shared, report));
+    }
+
+    fn sent(&mut self, connection: u64, at: Duration, bytes: &[u8]) {
+        self.with(connection, at, |connection, shared, report| connection.sent(bytes, shared, report));
+    }
+
+    fn closed(&mut self, connection: u64, at: Duration) {
+        self.connections.remove(&connection);
+        self.shared.sessions.retain(|_, owner| *owner != connection);
+        for reset in self.shared.resets.iter_mut().filter(|reset| reset.connection == connection) {
+            reset.until = Some(at + RESET_OUTLIVES);
+        }
+    }
+}
