@@ -18,6 +18,12 @@ pub const BHS_BYTES: usize = 48;
 /// The reserved tag: no task (RFC 7143, 11.2.1.8), no transfer (11.7.4).
 pub const NO_TAG: u32 = 0xffff_ffff;
 
+/// The tag after `tag`, never the reserved one.
+#[must_use]
+pub fn next_tag(tag: u32) -> u32 {
+    if tag >= NO_TAG - 1 { 0 } else { tag + 1 }
+}
+
 /// Operation codes (RFC 7143, 11.2.1.2).
 pub mod opcode {
     /// NOP-Out, from the initiator.

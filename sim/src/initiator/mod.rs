@@ -1,4 +1,26 @@
 //! Initiators: their own codec, written from RFC 7143 and sharing no code with core; well-behaved and hostile.
+//!
+//! [`run`] plays one [`InitiatorPlan`] in any [`World`]: in the simulator, and in the end-to-end tests over real
+//! sockets. What was asked and answered goes into the history; what the target did against the RFC or SAM becomes a
+//! [`Violation`].
 
+mod audit;
+mod cdb;
 pub mod codec;
+mod driver;
+mod hostile;
+mod link;
+mod login;
+mod parameters;
+pub mod plan;
+mod session;
+mod shared;
+#[cfg(test)]
+mod tests;
 pub mod world;
+
+pub use audit::audit;
+pub use driver::run;
+pub use plan::InitiatorPlan;
+pub use shared::{Phase, Report, Shared, Violation};
+pub use world::{Wire, World};

@@ -1,0 +1,131 @@
+//! After the faults: does the target work, and what does the medium hold?
+
+use super::driver::Driver;
+use super::plan::{Attribute, CdbSize, InitiatorPlan, Keys, LoginStyle, Step, Timeouts, Verb};
+use super::shared::{Shared, Violation};
+use super::world::World;
+use crate::history::{Action, Event, Unit};
+use crate::random::Draws;
+
+/// Blocks are read back in pieces of this many bytes.
+const PIECE_BYTES: u32 = 64 * 1024;
+/// One seed in so many reads all blocks back, the others those that were written and some neighbours.
+const EVERYTHING: u64 = 8;
+
+/// Logs in, writes, synchronizes and reads back the last block of each of `units`, then reads back every block that
+/// any command wrote (and in some runs all blocks). All of it goes into the history, for the oracles there.
+///
+/// # Errors
+/// The target did not do it in time (oracle S1). What else it did wrong is among the violations in `shared`.
+pub async fn audit<W: World>(world: W, shared: Shared, units: &[Unit]) -> Result<(), Violation> {
+    let number = shared.audits.get();
+    shared.audits.set(number + 1);
+    let mut draws = Draws::new(shared.seed, "audit", u64::from(number));
+    let mut steps = Vec::new();
+    for unit in units {
+        proof_of_life(&mut steps, unit);
+    }
+    let written = written(&shared);
+    for unit in units {
+        let everything = shared.seed.is_multiple_of(EVERYTHING);
+        let ranges = if everything { vec![(0, unit.blocks)] } else { merge(&written, unit, &mut draws) };
+        for (first, end) in ranges {
+            read_back(&mut steps, unit, first, end);
+        }
+    }
+    for (id, step) in steps.iter_mut().enumerate() {
+        step.id = id as u32;
+    }
+    let index = 1_000 + number;
+    let plan = InitiatorPlan {
+        index,
+        name: "iqn.2026-11.invalid.quintain:audit".to_owned(),
+        isid: [0x80, 0, 1, (number >> 8) as u8, number as u8, 0],
+        initial_cmd_sn: 1,
+        initial_tag: 1,
+        queue_depth: 16,
+        discovery: false,
+        login_style: LoginStyle::OneShot,
+        immediate_bytes: 65_536,
+        unsolicited: true,
+        batch_bytes: 65_536,
+        keys: Keys { max_recv_data_segment_length: Some(262_144), initial_r2t: Some(false), ..Keys::default() },
+        timeouts: Timeouts::default(),
+        hostile: None,
+        steps,
+    };
+    let report = Driver::new(world, plan, shared).run().await;
+    if report.steps_left == 0 {
+        return Ok(());
+    }
+    let left = report.steps_left;
+    Err(Violation { oracle: "S1", message: format!("the audit could not finish: {left} steps are left, {report:?}") })
+}
+
+/// Clears the unit attention, then writes the last block, makes it durable and reads it back.
+fn proof_of_life(steps: &mut Vec<Step>, unit: &Unit) {
+    let (lun, lba) = (unit.lun, unit.blocks - 1);
+    let cdb = CdbSize::Sixteen;
+    let verbs = [
+        Verb::TestUnitReady { lun },
+        Verb::Drain,
+        Verb::Write { lun, lba, blocks: 1, cdb, fua: false, dpo: false, expect_more: 0 },
+        Verb::Drain,
+        Verb::Synchronize { lun, lba: 0, blocks: 0, sixteen: false, early: false },
+        Verb::Drain,
+        Verb::Read { lun, lba, blocks: 1, cdb, fua: false, dpo: false, expect_more: 0 },
+    ];
+    steps.extend(verbs.into_iter().map(step));
+}
+
+fn read_back(steps: &mut Vec<Step>, unit: &Unit, first: u64, end: u64) {
+    let piece = u64::from(PIECE_BYTES / unit.block_bytes);
+    let mut lba = first;
+    while lba < end {
+        let blocks = piece.min(end - lba) as u32;
+        let cdb = CdbSize::Sixteen;
+        steps.push(step(Verb::Read { lun: unit.lun, lba, blocks, cdb, fua: false, dpo: false, expect_more: 0 }));
+        lba += u64::from(blocks);
+    }
+}
+
+/// LUN, first block, end: of every write so far, in order.
+fn written(shared: &Shared) -> Vec<(u16, u64, u64)> {
+    let history = shared.history.borrow();
+    let mut ranges: Vec<_> = history
+        .events
+        .iter()
+        .filter_map(|event| match event {
+            Event::Invoke { lun, action: Action::Write { lba, blocks, .. }, .. } => {
+                Some((*lun, *lba, lba + u64::from(*blocks)))
+            }
+            _ => None,
+        })
+        .collect();
+    ranges.sort_unstable();
+    ranges
+}
+
+/// The ranges of `unit`, those that are near each other as one, and one more somewhere.
+fn merge(written: &[(u16, u64, u64)], unit: &Unit, draws: &mut Draws) -> Vec<(u64, u64)> {
+    let neighbours = 8;
+    let somewhere = draws.below(unit.blocks);
+    let mut ranges: Vec<(u64, u64)> = vec![(somewhere, (somewhere + neighbours).min(unit.blocks))];
+    for &(_, first, end) in written.iter().filter(|(lun, ..)| *lun == unit.lun) {
+        let (first, end) = (first.saturating_sub(neighbours), (end + neighbours).min(unit.blocks));
+        ranges.push((first, end));
+    }
+    ranges.sort_unstable();
+    let mut merged: Vec<(u64, u64)> = Vec::new();
+    for (first, end) in ranges {
+        match merged.last_mut() {
+            Some(last) if first <= last.1 => last.1 = last.1.max(end),
+            _ => merged.push((first, end)),
+        }
+    }
+    merged
+}
+
+fn step(verb: Verb) -> Step {
+    Step { id: 0, attribute: Attribute::Simple, immediate: false, verb }
+}

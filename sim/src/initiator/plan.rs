@@ -1,0 +1,591 @@
+//! What an initiator will do, as data: drawn from the seed, kept as TOML, shrunk by leaving steps out.
+
+mod generate;
+
+use serde::{Deserialize, Serialize};
+
+/// The whole life of one initiator in one run.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct InitiatorPlan {
+    /// Which initiator of the run.
+    pub index: u32,
+    /// InitiatorName.
+    pub name: String,
+    /// Initiator session identifier.
+    pub isid: [u8; 6],
+    /// CmdSN of the first login request.
+    pub initial_cmd_sn: u32,
+    /// First initiator task tag.
+    pub initial_tag: u32,
+    /// Commands in flight at most; the command window may allow fewer.
+    pub queue_depth: u32,
+    /// Log in to a discovery session first.
+    pub discovery: bool,
+    /// How the login exchange is cut into PDUs.
+    pub login_style: LoginStyle,
+    /// Immediate data sent with a command at most, in bytes; negotiation may allow less.
+    pub immediate_bytes: u32,
+    /// With InitialR2T=No: send unsolicited Data-Out.
+    pub unsolicited: bool,
+    /// Bytes handed to one send at most; one PDU goes out whole whatever its size.
+    pub batch_bytes: u32,
+    /// What is offered at login.
+    pub keys: Keys,
+    /// How long it waits for what.
+    pub timeouts: Timeouts,
+    /// Instead of the steps: attacks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hostile: Option<HostilePlan>,
+    /// What it does, in order.
+    #[serde(default)]
+    pub steps: Vec<Step>,
+}
+
+/// The operational keys that are offered; `None` leaves a key out, so that its default holds (RFC 7143, section 13).
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Keys {
+    /// HeaderDigest.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub header_digest: Option<String>,
+    /// DataDigest.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub data_digest: Option<String>,
+    /// InitialR2T.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub initial_r2t: Option<bool>,
+    /// ImmediateData.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub immediate_data: Option<bool>,
+    /// MaxRecvDataSegmentLength, in bytes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_recv_data_segment_length: Option<u32>,
+    /// MaxBurstLength, in bytes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_burst_length: Option<u32>,
+    /// FirstBurstLength, in bytes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub first_burst_length: Option<u32>,
+    /// MaxOutstandingR2T.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_outstanding_r2t: Option<u32>,
+    /// DataPDUInOrder.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub data_pdu_in_order: Option<bool>,
+    /// DataSequenceInOrder.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub data_sequence_in_order: Option<bool>,
+    /// ErrorRecoveryLevel.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error_recovery_level: Option<u32>,
+    /// MaxConnections.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_connections: Option<u32>,
+    /// DefaultTime2Wait, in seconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub default_time2wait: Option<u32>,
+    /// DefaultTime2Retain, in seconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub default_time2retain: Option<u32>,
+    /// A key that no target knows, to be answered NotUnderstood.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unknown: Option<String>,
+}
+
+/// How a login is cut into stages and PDUs.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LoginStyle {
+    /// Operational stage only, all in one PDU.
+    #[default]
+    OneShot,
+    /// Security stage, then operational stage.
+    Staged,
+    /// Operational stage; asks to leave it only when all is answered.
+    Cautious,
+    /// As staged, each text cut in two PDUs with the C bit, in the middle of a key.
+    Split,
+    /// From the security stage straight to the full feature phase: all operational keys at their defaults.
+    Straight,
+}
+
+/// How long the initiator waits, in milliseconds; as open-iscsi names them.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Timeouts {
+    /// For a connection.
+    pub connect_ms: u64,
+    /// For the whole login.
+    pub login_ms: u64,
+    /// For a command, before ABORT TASK.
+    pub command_ms: u64,
+    /// For the answer to ABORT TASK, before LOGICAL UNIT RESET.
+    pub abort_ms: u64,
+    /// For the answer to a reset, before the session is given up.
+    pub reset_ms: u64,
+    /// Between pings on a quiet connection; zero: none.
+    pub ping_interval_ms: u64,
+    /// For the answer to a ping, before the session is given up.
+    pub ping_ms: u64,
+    /// Between two attempts to log in.
+    pub retry_ms: u64,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self {
+            connect_ms: 5_000,
+            login_ms: 15_000,
+            command_ms: 30_000,
+            abort_ms: 15_000,
+            reset_ms: 30_000,
+            ping_interval_ms: 5_000,
+            ping_ms: 5_000,
+            retry_ms: 1_000,
+        }
+    }
+}
+
+/// One step.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Step {
+    /// Its name in a shrunk plan.
+    pub id: u32,
+    /// Task attribute, for commands.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub attribute: Attribute,
+    /// Immediate delivery: the I bit.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub immediate: bool,
+    /// What to do.
+    #[serde(flatten)]
+    pub verb: Verb,
+}
+
+/// Task attribute (SAM-5, 8.7), as on the wire.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Attribute {
+    /// Untagged.
+    Untagged = 0,
+    /// SIMPLE.
+    #[default]
+    Simple = 1,
+    /// ORDERED.
+    Ordered = 2,
+    /// HEAD OF QUEUE.
+    HeadOfQueue = 3,
+}
+
+/// Form of a command by the length of its CDB.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CdbSize {
+    /// 6 bytes.
+    Six,
+    /// 10 bytes.
+    Ten,
+    /// 12 bytes.
+    Twelve,
+    /// 16 bytes.
+    Sixteen,
+}
+
+/// Which way data goes, as the initiator sees it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Direction {
+    /// To the initiator.
+    In,
+    /// From the initiator.
+    Out,
+}
+
+/// How a connection is given up.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Hangup {
+    /// RST.
+    Reset,
+    /// FIN, and what the target still sends meets a closed socket.
+    Close,
+    /// FIN, and what the target still sends is read.
+    HalfClose,
+}
+
+/// What a step does. Addresses and counts are in logical blocks.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(tag = "verb", rename_all = "kebab-case")]
+pub enum Verb {
+    /// READ.
+    Read {
+        /// Logical unit.
+        lun: u16,
+        /// First block.
+        lba: u64,
+        /// Blocks.
+        blocks: u32,
+        /// Form.
+        cdb: CdbSize,
+        /// Force unit access.
+        #[serde(default, skip_serializing_if = "is_default")]
+        fua: bool,
+        /// Disable page out.
+        #[serde(default, skip_serializing_if = "is_default")]
+        dpo: bool,
+        /// Blocks by which the Expected Data Transfer Length differs from what the CDB asks for.
+        #[serde(default, skip_serializing_if = "is_default")]
+        expect_more: i32,
+    },
+    /// WRITE of stamped blocks.
+    Write {
+        /// Logical unit.
+        lun: u16,
+        /// First block.
+        lba: u64,
+        /// Blocks.
+        blocks: u32,
+        /// Form.
+        cdb: CdbSize,
+        /// Force unit access.
+        #[serde(default, skip_serializing_if = "is_default")]
+        fua: bool,
+        /// Disable page out.
+        #[serde(default, skip_serializing_if = "is_default")]
+        dpo: bool,
+        /// Blocks by which the Expected Data Transfer Length exceeds what the CDB asks for.
+        #[serde(default, skip_serializing_if = "is_default")]
+        expect_more: u32,
+    },
+    /// READ or WRITE that leaves the medium: CHECK CONDITION 05/21/00.
+    BeyondEnd {
+        /// Logical unit.
+        lun: u16,
+        /// Read or write.
+        direction: Direction,
+        /// Blocks, at least one.
+        blocks: u32,
+        /// How many of these are still on the medium; below `blocks`.
+        #[serde(default, skip_serializing_if = "is_default")]
+        inside: u32,
+        /// Start so near 2^64 that the end wraps to the start of the medium.
+        #[serde(default, skip_serializing_if = "is_default")]
+        wraps: bool,
+    },
+    /// SYNCHRONIZE CACHE; zero blocks: to the end of the medium.
+    Synchronize {
+        /// Logical unit.
+        lun: u16,
+        /// First block.
+        lba: u64,
+        /// Blocks.
+        blocks: u32,
+        /// The form of sixteen bytes.
+        sixteen: bool,
+        /// IMMED: answer before it is done.
+        #[serde(default, skip_serializing_if = "is_default")]
+        early: bool,
+    },
+    /// VERIFY without comparison.
+    Verify {
+        /// Logical unit.
+        lun: u16,
+        /// First block.
+        lba: u64,
+        /// Blocks.
+        blocks: u32,
+        /// Form.
+        cdb: CdbSize,
+    },
+    /// INQUIRY.
+    Inquiry {
+        /// Logical unit.
+        lun: u16,
+        /// Vital product data page.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        page: Option<u8>,
+        /// Allocation length in bytes.
+        allocation: u16,
+    },
+    /// READ CAPACITY.
+    ReadCapacity {
+        /// Logical unit.
+        lun: u16,
+        /// The form of sixteen bytes.
+        sixteen: bool,
+    },
+    /// MODE SENSE.
+    ModeSense {
+        /// Logical unit.
+        lun: u16,
+        /// Page code.
+        page: u8,
+        /// The form of ten bytes.
+        ten: bool,
+        /// Allocation length in bytes.
+        allocation: u8,
+    },
+    /// TEST UNIT READY.
+    TestUnitReady {
+        /// Logical unit.
+        lun: u16,
+    },
+    /// REQUEST SENSE.
+    RequestSense {
+        /// Logical unit.
+        lun: u16,
+        /// Descriptor format.
+        descriptor: bool,
+    },
+    /// REPORT LUNS.
+    ReportLuns {
+        /// Logical unit.
+        lun: u16,
+        /// Allocation length in bytes.
+        allocation: u32,
+    },
+    /// A command that no disk knows: CHECK CONDITION 05/20/00.
+    Unknown {
+        /// Logical unit.
+        lun: u16,
+        /// Operation code.
+        operation_code: u8,
+    },
+    /// NOP-Out with data to be echoed.
+    Ping {
+        /// Bytes of data.
+        bytes: u32,
+    },
+    /// Text request SendTargets within the session: by name, or empty.
+    SendTargets {
+        /// With the target's name.
+        named: bool,
+    },
+    /// ABORT TASK of one command in flight.
+    AbortTask {
+        /// Which, counted from the oldest, modulo their number. With none in flight: a task that has ended.
+        which: u32,
+    },
+    /// ABORT TASK SET.
+    AbortTaskSet {
+        /// Logical unit.
+        lun: u16,
+    },
+    /// CLEAR TASK SET.
+    ClearTaskSet {
+        /// Logical unit.
+        lun: u16,
+    },
+    /// LOGICAL UNIT RESET.
+    LogicalUnitReset {
+        /// Logical unit.
+        lun: u16,
+    },
+    /// TARGET WARM RESET.
+    TargetWarmReset,
+    /// TARGET COLD RESET.
+    TargetColdReset,
+    /// Logout, then login again when there are more steps.
+    Logout {
+        /// Wait for the commands in flight first.
+        drain: bool,
+    },
+    /// Gives the connection up with all that is in flight, then logs in again with the same ISID.
+    Drop {
+        /// How.
+        how: Hangup,
+    },
+    /// Logs in with the same ISID on a new connection while the old one lives: reinstatement.
+    Reinstate,
+    /// A discovery session beside this one, with SendTargets=All.
+    Discover,
+    /// Waits for the commands in flight.
+    Drain,
+    /// Starts nothing for a while.
+    Pause {
+        /// How long, in milliseconds.
+        ms: u64,
+    },
+}
+
+/// What a hostile initiator does.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct HostilePlan {
+    /// The logical unit it may write to.
+    pub lun: u16,
+    /// Its attacks, in order; each on a connection of its own.
+    pub attacks: Vec<AttackStep>,
+}
+
+/// One attack.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct AttackStep {
+    /// Its name in a shrunk plan.
+    pub id: u32,
+    /// A number that varies the attack.
+    pub amount: u32,
+    /// What it does.
+    pub attack: Attack,
+}
+
+/// Rules to break, by group: numbers, lengths, order, login, pace.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Attack {
+    /// A command past MaxCmdSN: to be dropped in silence.
+    CommandAboveWindow,
+    /// A command before ExpCmdSN: to be dropped in silence.
+    CommandBelowWindow,
+    /// The same CmdSN twice.
+    CommandTwice,
+    /// A gap in CmdSN that is never filled.
+    CommandGap,
+    /// ExpStatSN far ahead of StatSN.
+    StatusAhead,
+    /// A second command with the tag of one that waits for its data.
+    TagReused,
+    /// Data-Out with a transfer tag that no R2T gave out.
+    TransferTagWrong,
+    /// Data-Out with the transfer tag of an R2T that was answered already.
+    TransferTagStale,
+    /// A hole in DataSN.
+    DataNumberGap,
+    /// Data beyond what was asked for.
+    OffsetBeyond,
+    /// The same data twice within a burst.
+    OffsetOverlap,
+    /// Data in backward order.
+    OffsetBackward,
+    /// A data segment longer than the target takes.
+    SegmentTooLong,
+    /// Additional header segments that lie about their length.
+    AhsLies,
+    /// Expected Data Transfer Length below what the CDB asks for.
+    ExpectsLess,
+    /// A write command whose immediate data exceed FirstBurstLength or the expected length.
+    ImmediateTooLong,
+    /// More data than the R2T asked for.
+    BurstTooLong,
+    /// The last PDU of a burst without F.
+    FinalMissing,
+    /// F before the burst is complete.
+    FinalEarly,
+    /// Data-Out of a command that was never sent.
+    DataWithoutCommand,
+    /// Unsolicited data although InitialR2T is Yes.
+    UnsolicitedForbidden,
+    /// Data of a command that was aborted.
+    DataAfterAbort,
+    /// A NOP-Out that answers a NOP-In nobody sent.
+    AnswerToNothing,
+    /// A SCSI command during login.
+    CommandInLogin,
+    /// A login request in full feature phase.
+    LoginAgain,
+    /// SNACK at error recovery level 0.
+    Snack,
+    /// An operation code that does not exist.
+    OpcodeUnknown,
+    /// A PDU that only a target sends.
+    OpcodeOfTarget,
+    /// Task management with a function that does not exist.
+    FunctionUnknown,
+    /// Logout of a connection that does not exist.
+    LogoutElsewhere,
+    /// SendTargets=All in a normal session, over and over.
+    TextFlood,
+    /// Random bytes at first.
+    Garbage,
+    /// An HTTP request at first.
+    Http,
+    /// A TLS handshake at first.
+    Tls,
+    /// One PDU of some other operation code before login.
+    BeforeLogin,
+    /// Login stops half-way.
+    LoginHalf,
+    /// Login that never leaves its stage.
+    LoginEndless,
+    /// A key of ten kilobytes.
+    KeyTooLong,
+    /// The same key twice.
+    KeyTwice,
+    /// Text without a NUL or `=`.
+    TextMalformed,
+    /// A stage that does not exist, or a step back.
+    StageIllegal,
+    /// A TSIH that was never given out.
+    SessionUnknown,
+    /// A login to a target that is not there.
+    TargetUnknown,
+    /// A login without InitiatorName.
+    NameMissing,
+    /// Login, one byte at a time, then silence.
+    Slow,
+    /// Commands whose answers are never read.
+    NeverReads,
+    /// A write whose last data never come.
+    HoldsData,
+    /// Immediate commands without end.
+    ImmediateFlood,
+    /// Connections opened and dropped.
+    OpenAndDrop,
+}
+
+impl Attack {
+    /// All of them, in order.
+    pub const ALL: &[Self] = &[
+        Self::CommandAboveWindow,
+        Self::CommandBelowWindow,
+        Self::CommandTwice,
+        Self::CommandGap,
+        Self::StatusAhead,
+        Self::TagReused,
+        Self::TransferTagWrong,
+        Self::TransferTagStale,
+        Self::DataNumberGap,
+        Self::OffsetBeyond,
+        Self::OffsetOverlap,
+        Self::OffsetBackward,
+        Self::SegmentTooLong,
+        Self::AhsLies,
+        Self::ExpectsLess,
+        Self::ImmediateTooLong,
+        Self::BurstTooLong,
+        Self::FinalMissing,
+        Self::FinalEarly,
+        Self::DataWithoutCommand,
+        Self::UnsolicitedForbidden,
+        Self::DataAfterAbort,
+        Self::AnswerToNothing,
+        Self::CommandInLogin,
+        Self::LoginAgain,
+        Self::Snack,
+        Self::OpcodeUnknown,
+        Self::OpcodeOfTarget,
+        Self::FunctionUnknown,
+        Self::LogoutElsewhere,
+        Self::TextFlood,
+        Self::Garbage,
+        Self::Http,
+        Self::Tls,
+        Self::BeforeLogin,
+        Self::LoginHalf,
+        Self::LoginEndless,
+        Self::KeyTooLong,
+        Self::KeyTwice,
+        Self::TextMalformed,
+        Self::StageIllegal,
+        Self::SessionUnknown,
+        Self::TargetUnknown,
+        Self::NameMissing,
+        Self::Slow,
+        Self::NeverReads,
+        Self::HoldsData,
+        Self::ImmediateFlood,
+        Self::OpenAndDrop,
+    ];
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}

@@ -1,0 +1,289 @@
+//! A step of the plan becomes a command: CDB, expected length, data, and what may come of it.
+
+use std::time::Duration;
+
+use super::super::cdb;
+use super::super::codec::{NO_TAG, RawPdu};
+use super::super::plan::{CdbSize, Direction, Step, Verb};
+use super::{Kind, Outgoing, Session};
+use crate::history::{Action, Event, OpId, Unit, stamp};
+
+/// A command in flight.
+pub(super) struct Command {
+    pub(super) op: OpId,
+    pub(super) step: Step,
+    pub(super) attempt: u32,
+    pub(super) spec: Spec,
+    /// Data-In so far.
+    pub(super) received: Vec<u8>,
+    /// Data-In PDUs so far.
+    pub(super) data_in_pdus: u32,
+    /// Bytes of the Data-In burst that is open.
+    pub(super) burst_bytes: u32,
+    /// R2Ts so far.
+    pub(super) r2ts: u32,
+    /// Bytes sent without being asked for, or asked for so far.
+    pub(super) asked_bytes: u32,
+    /// Transfer tags of the R2Ts whose data are not all sent.
+    pub(super) open_r2ts: Vec<u32>,
+    /// For [`super::super::shared::Resets::since`].
+    pub(super) mark: u64,
+}
+
+/// What a command is, on the wire and for the checks.
+pub(super) struct Spec {
+    pub(super) lun: u16,
+    pub(super) cdb: [u8; 16],
+    pub(super) direction: Option<Direction>,
+    /// Expected Data Transfer Length in bytes.
+    pub(super) expected_bytes: u32,
+    /// Bytes that the CDB asks for; for parameter data the allocation length.
+    pub(super) cdb_bytes: u64,
+    pub(super) data_out: Vec<u8>,
+    pub(super) action: Action,
+    pub(super) expect: Expect,
+}
+
+/// What a command must come to, when it is not refused for a reason of its own.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Expect {
+    /// GOOD without data to look at.
+    Good,
+    /// GOOD with stamped blocks from this one on.
+    Blocks {
+        lba: u64,
+    },
+    /// GOOD with parameter data.
+    Inquiry {
+        page: Option<u8>,
+    },
+    Capacity {
+        sixteen: bool,
+    },
+    Modes {
+        ten: bool,
+    },
+    Sense {
+        descriptor: bool,
+    },
+    Luns,
+    /// CHECK CONDITION, ILLEGAL REQUEST with this additional sense code.
+    Illegal(u16),
+}
+
+impl Session {
+    pub(super) fn start_command(&mut self, step: &Step, attempt: u32, now: Duration) -> bool {
+        let commands = self.tasks.values().filter(|task| task.command().is_some()).count();
+        let Some(lun) = lun_of(&step.verb) else { return true };
+        if commands >= self.plan.queue_depth as usize || self.is_held(lun) {
+            return false;
+        }
+        let op = self.shared.op();
+        let spec = Spec::new(&step.verb, self.shared.unit(lun).as_ref(), op, self.shared.seed);
+        let mark = self.shared.resets.borrow().mark();
+        self.shared.record(Event::Invoke { op, nexus: self.nexus, lun, action: spec.action.clone() });
+        self.report.commands += 1;
+        let tag = self.tag();
+        let mut flags = 0x80 | step.attribute as u8;
+        let mut immediate_bytes = 0;
+        let mut unsolicited_bytes = 0;
+        match spec.direction {
+            Some(Direction::In) => flags |= 0x40,
+            Some(Direction::Out) => {
+                flags |= 0x20;
+                (immediate_bytes, unsolicited_bytes) = self.unasked(spec.expected_bytes);
+                if unsolicited_bytes > immediate_bytes {
+                    flags &= 0x7f;
+                }
+            }
+            None => {}
+        }
+        let mut pdu = RawPdu::scsi_command(flags, lun, tag, spec.expected_bytes, &spec.cdb);
+        pdu.data = spec.data_out[..immediate_bytes as usize].to_vec();
+        let command = Command {
+            op,
+            step: step.clone(),
+            attempt,
+            spec,
+            received: Vec::new(),
+            data_in_pdus: 0,
+            burst_bytes: 0,
+            r2ts: 0,
+            asked_bytes: unsolicited_bytes,
+            open_r2ts: Vec::new(),
+            mark,
+        };
+        let data = command.spec.data_out.get(..unsolicited_bytes as usize).unwrap_or_default().to_vec();
+        let kind = Kind::Command(Box::new(command));
+        self.issue(pdu, step.immediate, tag, kind, Some(self.plan.timeouts.command_ms), now);
+        self.push_data(0, tag, NO_TAG, &data, immediate_bytes);
+        true
+    }
+
+    /// How many bytes go with the command, and how many go unasked in all (RFC 7143, 11.3.4: the whole first burst or
+    /// the immediate data alone).
+    fn unasked(&self, expected_bytes: u32) -> (u32, u32) {
+        let parameters = &self.parameters;
+        let first_burst = parameters.first_burst.min(expected_bytes);
+        let immediate = if parameters.immediate_data {
+            first_burst.min(parameters.target_max_recv).min(self.plan.immediate_bytes)
+        } else {
+            0
+        };
+        let unsolicited = !parameters.initial_r2t && self.plan.unsolicited;
+        (immediate, if unsolicited { first_burst } else { immediate })
+    }
+
+    /// Puts `data` from `from` on into the outbox as one sequence of Data-Out PDUs.
+    pub(super) fn push_data(&mut self, lun: u16, tag: u32, transfer_tag: u32, data: &[u8], from: u32) {
+        let segment = self.parameters.target_max_recv as usize;
+        let parts = data[from as usize..].chunks(segment);
+        let count = parts.len();
+        for (number, part) in parts.enumerate() {
+            let offset = from as usize + number * segment;
+            let last = number + 1 == count;
+            let pdu = RawPdu::data_out(lun, tag, transfer_tag, number as u32, offset as u32, last, part);
+            let closes = (last && transfer_tag != NO_TAG).then_some(transfer_tag);
+            self.outbox.push_back(Outgoing { pdu, cmd_sn: 0, closes });
+        }
+    }
+}
+
+impl Spec {
+    /// The command of `verb`; `unit` is the logical unit it names, if that is mapped.
+    fn new(verb: &Verb, unit: Option<&Unit>, op: OpId, seed: u64) -> Self {
+        let block_bytes = unit.map_or(512, |unit| unit.block_bytes);
+        let lun = lun_of(verb).unwrap_or(0);
+        let mut spec = match *verb {
+            Verb::Read { lba, blocks, cdb, fua, dpo, expect_more, .. } => {
+                let expected = (i64::from(blocks) + i64::from(expect_more)).max(0) as u32;
+                let cdb = cdb::transfer(Direction::In, cdb, lba, blocks, fua, dpo);
+                let action = Action::Read { lba, blocks: expected.min(blocks) };
+                Self::data_in(cdb, expected * block_bytes, action, Expect::Blocks { lba })
+                    .asking(u64::from(blocks) * u64::from(block_bytes))
+            }
+            Verb::Write { lba, blocks, cdb, fua, dpo, expect_more, .. } => {
+                let cdb = cdb::transfer(Direction::Out, cdb, lba, blocks, fua, dpo);
+                let data = stamped(seed, lun, lba, blocks + expect_more, block_bytes, op);
+                Self::data_out(cdb, data, Action::Write { lba, blocks, fua }, Expect::Good)
+                    .asking(u64::from(blocks) * u64::from(block_bytes))
+            }
+            Verb::BeyondEnd { direction, blocks, inside, wraps, .. } => {
+                let end = unit.map_or(0, |unit| unit.blocks);
+                // Half of the blocks are past 2^64, or all but `inside` past the end.
+                let lba = if wraps { u64::MAX - u64::from(blocks / 2) } else { end.saturating_sub(u64::from(inside)) };
+                beyond_end(direction, lba, blocks, block_bytes, stamped(seed, lun, lba, blocks, block_bytes, op))
+            }
+            Verb::Synchronize { lba, blocks, sixteen, early, .. } => {
+                let action = Action::Synchronize { lba, blocks, immediate: early };
+                Self { action, ..Self::without_data(cdb::synchronize(sixteen, lba, blocks, early)) }
+            }
+            Verb::Verify { lba, blocks, cdb, .. } => Self::without_data(cdb::verify(cdb, lba, blocks)),
+            Verb::TestUnitReady { .. } => Self::without_data([0; 16]),
+            Verb::Unknown { operation_code, .. } => {
+                let mut cdb = [0; 16];
+                cdb[0] = operation_code;
+                Self { expect: Expect::Illegal(0x2000), ..Self::without_data(cdb) }
+            }
+            _ => Self::parameters(verb),
+        };
+        spec.lun = lun;
+        if unit.is_none() && !matches!(spec.expect, Expect::Inquiry { .. } | Expect::Luns | Expect::Sense { .. }) {
+            spec.expect = Expect::Illegal(0x2500);
+            spec.action = Action::Other { operation_code: spec.cdb[0] };
+        }
+        spec
+    }
+
+    /// Commands that return parameter data.
+    fn parameters(verb: &Verb) -> Self {
+        let (cdb, allocation, expect) = match *verb {
+            Verb::Inquiry { page, allocation, .. } => {
+                (cdb::inquiry(page, allocation), u32::from(allocation), Expect::Inquiry { page })
+            }
+            Verb::ReadCapacity { sixteen, .. } => {
+                (cdb::read_capacity(sixteen), if sixteen { 32 } else { 8 }, Expect::Capacity { sixteen })
+            }
+            Verb::ModeSense { page, ten, allocation, .. } => {
+                (cdb::mode_sense(ten, page, allocation), u32::from(allocation), Expect::Modes { ten })
+            }
+            Verb::RequestSense { descriptor, .. } => {
+                (cdb::request_sense(descriptor, 252), 252, Expect::Sense { descriptor })
+            }
+            Verb::ReportLuns { allocation, .. } => (cdb::report_luns(allocation), allocation, Expect::Luns),
+            _ => return Self::without_data([0; 16]),
+        };
+        Self::data_in(cdb, allocation, Action::Other { operation_code: cdb[0] }, expect)
+    }
+
+    fn without_data(cdb: [u8; 16]) -> Self {
+        Self {
+            lun: 0,
+            cdb,
+            direction: None,
+            expected_bytes: 0,
+            cdb_bytes: 0,
+            data_out: Vec::new(),
+            action: Action::Other { operation_code: cdb[0] },
+            expect: Expect::Good,
+        }
+    }
+
+    fn data_in(cdb: [u8; 16], expected_bytes: u32, action: Action, expect: Expect) -> Self {
+        let cdb_bytes = u64::from(expected_bytes);
+        let direction = Some(Direction::In);
+        Self { direction, expected_bytes, cdb_bytes, action, expect, ..Self::without_data(cdb) }
+    }
+
+    fn data_out(cdb: [u8; 16], data_out: Vec<u8>, action: Action, expect: Expect) -> Self {
+        let expected_bytes = data_out.len() as u32;
+        let (direction, cdb_bytes) = (Some(Direction::Out), u64::from(expected_bytes));
+        Self { direction, expected_bytes, cdb_bytes, data_out, action, expect, ..Self::without_data(cdb) }
+    }
+
+    fn asking(mut self, cdb_bytes: u64) -> Self {
+        self.cdb_bytes = cdb_bytes;
+        self
+    }
+}
+
+/// A transfer that leaves the medium. It has no effect on blocks: the history knows it as some other command, so that
+/// its stamp on any block is a failure.
+fn beyond_end(direction: Direction, lba: u64, blocks: u32, block_bytes: u32, data: Vec<u8>) -> Spec {
+    let cdb = cdb::transfer(direction, CdbSize::Sixteen, lba, blocks, false, false);
+    let action = Action::Other { operation_code: cdb[0] };
+    match direction {
+        Direction::In => Spec::data_in(cdb, blocks * block_bytes, action, Expect::Illegal(0x2100)),
+        Direction::Out => Spec::data_out(cdb, data, action, Expect::Illegal(0x2100)),
+    }
+}
+
+/// Blocks with the stamp of `op`.
+pub(in super::super) fn stamped(seed: u64, lun: u16, lba: u64, blocks: u32, block_bytes: u32, op: OpId) -> Vec<u8> {
+    let sectors_per_block = u64::from(block_bytes) / stamp::SECTOR_BYTES as u64;
+    let first = lba.wrapping_mul(sectors_per_block);
+    let mut data = vec![0; blocks as usize * block_bytes as usize];
+    for (number, sector) in data.chunks_exact_mut(stamp::SECTOR_BYTES).enumerate() {
+        stamp::write(sector, seed, lun, first.wrapping_add(number as u64), op);
+    }
+    data
+}
+
+/// The logical unit that a command goes to; `None` when the step is no command.
+fn lun_of(verb: &Verb) -> Option<u16> {
+    match *verb {
+        Verb::Read { lun, .. }
+        | Verb::Write { lun, .. }
+        | Verb::BeyondEnd { lun, .. }
+        | Verb::Synchronize { lun, .. }
+        | Verb::Verify { lun, .. }
+        | Verb::Inquiry { lun, .. }
+        | Verb::ReadCapacity { lun, .. }
+        | Verb::ModeSense { lun, .. }
+        | Verb::TestUnitReady { lun }
+        | Verb::RequestSense { lun, .. }
+        | Verb::ReportLuns { lun, .. }
+        | Verb::Unknown { lun, .. } => Some(lun),
+        _ => None,
+    }
+}

@@ -1,0 +1,180 @@
+//! Task management (RFC 7143, 11.5 and 11.6): which commands a function covers, and what its answer means for them.
+
+use std::time::Duration;
+
+use super::super::codec::{NO_TAG, RawPdu};
+use super::super::plan::{Step, Verb};
+use super::{Breach, Kind, Outgoing, Session, Task};
+use crate::history::Event;
+
+/// A task management function in flight.
+pub(super) struct Management {
+    function: u8,
+    /// `None`: all logical units.
+    lun: Option<u16>,
+    /// ABORT TASK: the task.
+    referenced: Option<u32>,
+    /// Commands that were in flight when it was sent and that it ends.
+    covers: Vec<u32>,
+    /// For [`super::super::shared::Resets::over`].
+    pub(super) reset: Option<usize>,
+}
+
+const ABORT_TASK: u8 = 1;
+const ABORT_TASK_SET: u8 = 2;
+const CLEAR_TASK_SET: u8 = 4;
+const LOGICAL_UNIT_RESET: u8 = 5;
+const TARGET_WARM_RESET: u8 = 6;
+const TARGET_COLD_RESET: u8 = 7;
+/// Functions in flight at a time, at most.
+const FUNCTIONS_MAX: usize = 4;
+
+impl Management {
+    /// After ABORT TASK comes a reset of its logical unit; after a reset nothing.
+    pub(super) fn next_rung(&self) -> Option<u16> {
+        self.lun.filter(|_| self.function < LOGICAL_UNIT_RESET)
+    }
+}
+
+impl Session {
+    /// Starts the task management function of a step.
+    pub(super) fn start_management(&mut self, step: &Step, now: Duration) -> bool {
+        let functions = self.tasks.values().filter(|task| matches!(task.kind, Kind::Management(_))).count();
+        if functions >= FUNCTIONS_MAX || !self.window_allows(step, now) {
+            return false;
+        }
+        let immediate = step.immediate;
+        match step.verb {
+            Verb::AbortTask { which } => {
+                let tags: Vec<u32> = self.commands(|_| true);
+                match (tags.is_empty(), self.last_ended) {
+                    (false, _) => self.abort_task(tags[which as usize % tags.len()], now),
+                    (true, Some((tag, cmd_sn, lun))) => self.abort_referenced(tag, cmd_sn, Vec::new(), lun, now),
+                    (true, None) => {}
+                }
+            }
+            Verb::AbortTaskSet { lun } => self.manage(ABORT_TASK_SET, Some(lun), immediate, now),
+            Verb::ClearTaskSet { lun } => self.manage(CLEAR_TASK_SET, Some(lun), immediate, now),
+            Verb::LogicalUnitReset { lun } => self.manage(LOGICAL_UNIT_RESET, Some(lun), immediate, now),
+            Verb::TargetWarmReset => self.manage(TARGET_WARM_RESET, None, immediate, now),
+            Verb::TargetColdReset => self.manage(TARGET_COLD_RESET, None, immediate, now),
+            _ => {}
+        }
+        true
+    }
+
+    /// ABORT TASK of the command with `tag`.
+    pub(super) fn abort_task(&mut self, tag: u32, now: Duration) {
+        let Some(task) = self.tasks.get(&tag) else { return };
+        let Some(command) = task.command() else { return };
+        let (cmd_sn, lun) = (task.cmd_sn, command.spec.lun);
+        self.abort_referenced(tag, cmd_sn, vec![tag], lun, now);
+    }
+
+    /// LOGICAL UNIT RESET, on the recovery ladder.
+    pub(super) fn reset_logical_unit(&mut self, lun: u16, now: Duration) {
+        self.manage(LOGICAL_UNIT_RESET, Some(lun), true, now);
+    }
+
+    /// Whether no command may be sent to `lun` now: a function that covers several tasks is in flight there.
+    pub(super) fn is_held(&self, lun: u16) -> bool {
+        self.tasks.values().any(|task| match &task.kind {
+            Kind::Management(management) => {
+                management.function != ABORT_TASK && management.lun.is_none_or(|held| held == lun)
+            }
+            _ => false,
+        })
+    }
+
+    pub(super) fn receive_management(&mut self, pdu: &RawPdu, now: Duration) -> Result<(), Breach> {
+        let tag = pdu.initiator_task_tag();
+        if !matches!(self.tasks.get(&tag), Some(Task { kind: Kind::Management(_), .. })) {
+            return Err(self.stranger(pdu));
+        }
+        let Some(Task { kind: Kind::Management(management), .. }) = self.tasks.remove(&tag) else { return Ok(()) };
+        if let Some(reset) = management.reset {
+            self.shared.resets.borrow_mut().over(reset);
+        }
+        match (pdu.response(), management.referenced) {
+            (0, Some(referenced)) if management.covers.is_empty() => {
+                let message =
+                    format!("ABORT TASK of tag {referenced:#x}, which had ended, was answered FUNCTION COMPLETE");
+                return Err(Breach::new("T6", message));
+            }
+            (0, _) => management.covers.iter().for_each(|&covered| self.fence(covered)),
+            (1, Some(referenced)) => self.task_does_not_exist(referenced)?,
+            (response, _) => {
+                let function = management.function;
+                return Err(Breach::new("T6", format!("task management function {function} was answered {response}")));
+            }
+        }
+        self.last_received = now;
+        Ok(())
+    }
+
+    /// ABORT TASK was answered TASK DOES NOT EXIST: its status must be here, since answers keep their order, unless
+    /// something else ended the task in silence.
+    fn task_does_not_exist(&mut self, tag: u32) -> Result<(), Breach> {
+        let Some(command) = self.tasks.get(&tag).and_then(Task::command) else { return Ok(()) };
+        let (mark, lun) = (command.mark, command.spec.lun);
+        let covered = self.tasks.values().any(|task| match &task.kind {
+            Kind::Management(management) => management.function != ABORT_TASK && management.covers.contains(&tag),
+            _ => false,
+        });
+        if covered {
+            return Ok(());
+        }
+        if self.shared.resets.borrow().since(mark, lun) == 0 {
+            let message = format!("ABORT TASK of tag {tag:#x} was answered TASK DOES NOT EXIST, it never got a status");
+            return Err(Breach::new("T6", message));
+        }
+        self.fence(tag);
+        Ok(())
+    }
+
+    /// The command is gone for good.
+    pub(super) fn fence(&mut self, tag: u32) {
+        let Some(Task { kind: Kind::Command(command), .. }) = self.tasks.remove(&tag) else { return };
+        self.shared.record(Event::Fence { op: command.op });
+        self.report.fenced += 1;
+        self.fenced_tags.insert(tag);
+        self.attentions.entry(command.spec.lun).or_default().vanished();
+        self.outbox.retain(|outgoing| !outgoing.is_data_of(tag));
+    }
+
+    /// Tags of the commands in flight for which `wanted` holds, oldest first.
+    fn commands(&self, wanted: impl Fn(u16) -> bool) -> Vec<u32> {
+        let mut tags: Vec<(u64, u32)> = Vec::new();
+        for (tag, task) in &self.tasks {
+            if let Some(command) = task.command().filter(|command| wanted(command.spec.lun)) {
+                tags.push((command.op.0, *tag));
+            }
+        }
+        tags.sort_unstable();
+        tags.into_iter().map(|(_, tag)| tag).collect()
+    }
+
+    fn abort_referenced(&mut self, referenced: u32, cmd_sn: u32, covers: Vec<u32>, lun: u16, now: Duration) {
+        let tag = self.tag();
+        let pdu = RawPdu::task_management(ABORT_TASK, lun, tag, referenced, cmd_sn);
+        let management =
+            Management { function: ABORT_TASK, lun: Some(lun), referenced: Some(referenced), covers, reset: None };
+        self.issue(pdu, true, tag, Kind::Management(management), Some(self.plan.timeouts.abort_ms), now);
+    }
+
+    /// A function that ends all tasks of a logical unit, or of all.
+    fn manage(&mut self, function: u8, lun: Option<u16>, immediate: bool, now: Duration) {
+        let covers = self.commands(|candidate| lun.is_none_or(|lun| lun == candidate));
+        let reset = (function >= LOGICAL_UNIT_RESET).then(|| self.shared.resets.borrow_mut().begin(lun));
+        let tag = self.tag();
+        let pdu = RawPdu::task_management(function, lun.unwrap_or(0), tag, NO_TAG, 0);
+        let management = Management { function, lun, referenced: None, covers, reset };
+        self.issue(pdu, immediate, tag, Kind::Management(management), Some(self.plan.timeouts.reset_ms), now);
+    }
+}
+
+impl Outgoing {
+    fn is_data_of(&self, tag: u32) -> bool {
+        self.pdu.opcode() == super::opcode::DATA_OUT && self.pdu.initiator_task_tag() == tag
+    }
+}

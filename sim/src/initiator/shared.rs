@@ -1,0 +1,163 @@
+//! What the initiators of one run have in common.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+
+use crate::history::{Event, History, OpId, Unit};
+
+/// Where the run is.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Phase {
+    /// Faults come and go: nothing need succeed.
+    Chaos,
+    /// No more faults: everything must succeed in bounded time.
+    Healed,
+    /// The medium is read back.
+    Audit,
+}
+
+/// The target broke a rule.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Violation {
+    /// Which oracle saw it, as `shared/simulation.md` numbers them ("I4", "T8", ...).
+    pub oracle: &'static str,
+    /// What happened.
+    pub message: String,
+}
+
+/// What one initiator got done.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Report {
+    /// Commands sent, retries included.
+    pub commands: u64,
+    /// Of these: ended GOOD.
+    pub good: u64,
+    /// Successful logins.
+    pub logins: u64,
+    /// Commands given up by a task management function, a reset or a lost connection.
+    pub fenced: u64,
+    /// Attacks played; zero for a well-behaved initiator.
+    pub attacks: u64,
+    /// Steps that were not reached because the target stayed away.
+    pub steps_left: u64,
+}
+
+/// Handles to the state of the run; clones share it.
+#[derive(Clone, Debug)]
+pub struct Shared {
+    /// What the initiators did and saw.
+    pub history: Rc<RefCell<History>>,
+    /// What they complain of.
+    pub violations: Rc<RefCell<Vec<Violation>>>,
+    /// The next command's number.
+    pub next_op: Rc<Cell<u64>>,
+    /// Seed of the run: part of every stamp.
+    pub seed: u64,
+    /// Where the run is.
+    pub phase: Rc<Cell<Phase>>,
+    /// Name of the target to log in to.
+    pub target: Rc<str>,
+    pub(super) resets: Rc<RefCell<Resets>>,
+    pub(super) audits: Rc<Cell<u32>>,
+}
+
+/// More complaints than these add nothing.
+const VIOLATIONS_MAX: usize = 64;
+
+impl Shared {
+    /// The state at the start of a run against the target called `target` with the logical units `units`.
+    #[must_use]
+    pub fn new(seed: u64, target: &str, units: Vec<Unit>) -> Self {
+        Self {
+            history: Rc::new(RefCell::new(History { units, events: Vec::new() })),
+            violations: Rc::default(),
+            next_op: Rc::default(),
+            seed,
+            phase: Rc::new(Cell::new(Phase::Chaos)),
+            target: target.into(),
+            resets: Rc::default(),
+            audits: Rc::default(),
+        }
+    }
+
+    pub(super) fn op(&self) -> OpId {
+        let op = self.next_op.get();
+        self.next_op.set(op + 1);
+        OpId(op)
+    }
+
+    pub(super) fn record(&self, event: Event) {
+        self.history.borrow_mut().events.push(event);
+    }
+
+    pub(super) fn complain(&self, oracle: &'static str, message: String) {
+        let mut violations = self.violations.borrow_mut();
+        if violations.len() < VIOLATIONS_MAX {
+            violations.push(Violation { oracle, message });
+        }
+    }
+
+    pub(super) fn unit(&self, lun: u16) -> Option<Unit> {
+        self.history.borrow().units.iter().find(|unit| unit.lun == lun).cloned()
+    }
+}
+
+/// Which resets were asked for, by whomever: they end tasks of other nexuses in silence and leave a unit attention.
+#[derive(Debug, Default)]
+pub(super) struct Resets {
+    clock: u64,
+    begun: Vec<Reset>,
+}
+
+#[derive(Debug)]
+struct Reset {
+    /// `None`: all logical units.
+    lun: Option<u16>,
+    /// When it was known to be over.
+    over: Option<u64>,
+}
+
+impl Resets {
+    /// A reset of `lun`, or of all, is about to be sent; the number is for [`Self::over`].
+    pub(super) fn begin(&mut self, lun: Option<u16>) -> usize {
+        self.begun.push(Reset { lun, over: None });
+        self.begun.len() - 1
+    }
+
+    /// The reset was answered, or can no longer happen.
+    pub(super) fn over(&mut self, reset: usize) {
+        self.clock += 1;
+        self.begun[reset].over = Some(self.clock);
+    }
+
+    /// Now, for [`Self::since`].
+    pub(super) fn mark(&self) -> u64 {
+        self.clock
+    }
+
+    /// How many resets may have hit `lun` since `mark`.
+    pub(super) fn since(&self, mark: u64, lun: u16) -> usize {
+        let hits = |reset: &&Reset| {
+            reset.lun.is_none_or(|reset_lun| reset_lun == lun) && reset.over.is_none_or(|over| over > mark)
+        };
+        self.begun.iter().filter(hits).count()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reset_counts_from_its_sending_to_its_answer() {
+        let mut resets = Resets::default();
+        let first = resets.begin(Some(1));
+        let mark = resets.mark();
+        assert_eq!((resets.since(mark, 1), resets.since(mark, 2)), (1, 0));
+        resets.over(first);
+        assert_eq!(resets.since(mark, 1), 1, "it may have happened after the mark");
+        assert_eq!(resets.since(resets.mark(), 1), 0);
+        resets.begin(None);
+        assert_eq!(resets.since(resets.mark(), 2), 1);
+    }
+}
