@@ -11,7 +11,7 @@ use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::rc::Rc;
-use std::sync::Once;
+use std::sync::{Once, mpsc};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
@@ -30,11 +30,21 @@ thread_local! {
     static LAST_PANIC: RefCell<Option<String>> = const { RefCell::new(None) };
 }
 
-/// Runs `main` on a fresh thread, in a world of its own, to its end. `seed` drives the order of tasks.
+/// Why a run has no result.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Lost {
+    /// The message of a panic that was not caught by [`Executor::panicked`].
+    Panic(String),
+    /// It did not end within its limit of real time: a task does not give way. Its thread is still running.
+    Watchdog,
+}
+
+/// Runs `main` on a fresh thread, in a world of its own, to its end or for `limit` of real time. `seed` drives the
+/// order of tasks.
 ///
 /// # Errors
-/// The message of a panic that was not caught by [`Executor::panicked`].
-pub fn run<T, F, M>(seed: u64, main: M) -> Result<T, String>
+/// When it did not come to its end.
+pub fn run<T, F, M>(seed: u64, limit: Duration, main: M) -> Result<T, Lost>
 where
     T: Send + 'static,
     F: Future<Output = T> + 'static,
@@ -55,10 +65,20 @@ where
         BOOTS.with_borrow_mut(Vec::clear);
         result.map_err(|payload| panic_story(&*payload))
     };
-    let thread = std::thread::Builder::new().name(format!("{THREAD_PREFIX}{seed:x}")).stack_size(4 << 20).spawn(body);
-    match thread.map_err(|error| error.to_string())?.join() {
-        Ok(result) => result,
-        Err(payload) => Err(panic_story(&*payload)),
+    let (sender, receiver) = mpsc::channel();
+    let thread = std::thread::Builder::new()
+        .name(format!("{THREAD_PREFIX}{seed:x}"))
+        .stack_size(4 << 20)
+        // Nobody listens any more once the watchdog has barked.
+        .spawn(move || drop(sender.send(body())))
+        .map_err(|error| Lost::Panic(error.to_string()))?;
+    match receiver.recv_timeout(limit) {
+        Ok(result) => {
+            drop(thread.join());
+            result.map_err(Lost::Panic)
+        }
+        Err(mpsc::RecvTimeoutError::Timeout) => Err(Lost::Watchdog),
+        Err(mpsc::RecvTimeoutError::Disconnected) => Err(Lost::Panic("the seed's thread died".to_owned())),
     }
 }
 
@@ -71,9 +91,41 @@ pub struct Executor {
 #[derive(Default)]
 struct State {
     clock: Clock,
-    panic: RefCell<Option<String>>,
-    panic_waker: RefCell<Option<Waker>>,
+    panic: Slot<String>,
     tasks_alive: Rc<Cell<u64>>,
+    nodes: RefCell<Vec<Node>>,
+}
+
+/// Where a result waits for whoever wants it.
+struct Slot<T> {
+    value: RefCell<Option<T>>,
+    waker: RefCell<Option<Waker>>,
+}
+
+impl<T> Default for Slot<T> {
+    fn default() -> Self {
+        Self { value: RefCell::new(None), waker: RefCell::new(None) }
+    }
+}
+
+impl<T> Slot<T> {
+    fn put(&self, value: T) {
+        *self.value.borrow_mut() = Some(value);
+        if let Some(waker) = self.waker.borrow_mut().take() {
+            waker.wake();
+        }
+    }
+
+    async fn take(&self) -> T {
+        poll_fn(|cx| match self.value.borrow_mut().take() {
+            Some(value) => Poll::Ready(value),
+            None => {
+                *self.waker.borrow_mut() = Some(cx.waker().clone());
+                Poll::Pending
+            }
+        })
+        .await
+    }
 }
 
 impl Executor {
@@ -102,20 +154,36 @@ impl Executor {
         });
         let handle = madsim::runtime::Handle::current();
         let init = move || BOOTS.with_borrow(|boots| boots[index].clone())();
-        let node = handle.create_node().name(name).init(init).build();
-        Node { id: node.id() }
+        let node = Node { id: handle.create_node().name(name).init(init).build().id() };
+        self.state.nodes.borrow_mut().push(node);
+        node
+    }
+
+    /// Runs `task` on a node of its own, with all that it spawns, and ends the node with it.
+    pub async fn on_node<T: 'static>(&self, name: &str, task: impl Future<Output = T> + 'static) -> T {
+        let (task, slot) = (RefCell::new(Some(task)), Rc::new(Slot::default()));
+        let result = slot.clone();
+        self.node(name, move || {
+            let (task, slot) = (task.borrow_mut().take(), slot.clone());
+            async move {
+                if let Some(task) = task {
+                    slot.put(task.await);
+                }
+            }
+        });
+        result.take().await
+    }
+
+    /// Ends every node, and lets their tasks be dropped.
+    pub async fn shut_down(&self) {
+        let nodes = std::mem::take(&mut *self.state.nodes.borrow_mut());
+        nodes.into_iter().for_each(Node::kill);
+        self.clock().sleep(Duration::from_micros(1)).await;
     }
 
     /// Completes with its message once a task has panicked.
     pub async fn panicked(&self) -> String {
-        poll_fn(|cx| match self.state.panic.borrow_mut().take() {
-            Some(message) => Poll::Ready(message),
-            None => {
-                *self.state.panic_waker.borrow_mut() = Some(cx.waker().clone());
-                Poll::Pending
-            }
-        })
-        .await
+        self.state.panic.take().await
     }
 
     /// Tasks whose futures are not dropped yet, without the caller of [`run`].
@@ -136,10 +204,7 @@ impl Executor {
             })) {
                 Ok(poll) => poll,
                 Err(payload) => {
-                    state.panic.borrow_mut().get_or_insert_with(|| panic_story(&*payload));
-                    if let Some(waker) = state.panic_waker.borrow_mut().take() {
-                        waker.wake();
-                    }
+                    state.panic.put(panic_story(&*payload));
                     Poll::Ready(())
                 }
             }
@@ -344,9 +409,21 @@ fn panic_story(payload: &(dyn std::any::Any + Send)) -> String {
     })
 }
 
+/// As [`run`], with a limit that no test reaches.
+#[cfg(test)]
+pub(crate) fn run_for_test<T, F, M>(seed: u64, main: M) -> Result<T, Lost>
+where
+    T: Send + 'static,
+    F: Future<Output = T> + 'static,
+    M: FnOnce(Executor) -> F + Send + 'static,
+{
+    run(seed, Duration::from_secs(600), main)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use run_for_test as run;
 
     #[test]
     fn sleeps_end_in_order_and_exactly() {
@@ -416,8 +493,7 @@ mod tests {
             let paused = ticks.get();
             node.resume();
             clock.sleep(Duration::from_micros(1)).await;
-            node.kill();
-            clock.sleep(Duration::from_micros(1)).await;
+            executor.shut_down().await;
             (starts.get(), dead, alive, paused, ticks.get(), executor.tasks_alive())
         });
         assert_eq!(counts, Ok((2, 2, 0, 3, 4, 0)));
@@ -451,7 +527,7 @@ mod tests {
         });
         assert!(story.is_ok_and(|story| story.contains("the sky falls")));
         let stuck = run(6, |_executor| std::future::pending::<()>());
-        assert!(stuck.is_err_and(|story| story.contains("deadlock")));
+        assert!(matches!(stuck, Err(Lost::Panic(story)) if story.contains("deadlock")));
     }
 
     #[test]

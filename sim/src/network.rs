@@ -42,6 +42,9 @@ struct NetworkState {
     links: Vec<Link>,
     connections: RefCell<BTreeMap<u64, Rc<Connection>>>,
     opened: Cell<u64>,
+    opened_by: RefCell<BTreeMap<u32, u64>>,
+    /// The next connection of this initiator is reset after so many bytes.
+    reset_next: RefCell<BTreeMap<u32, (Direction, u64)>>,
     listener: RefCell<Listener>,
     /// How a connect of this initiator goes wrong, and until when.
     connects: RefCell<BTreeMap<u32, (ConnectFault, Duration)>>,
@@ -112,6 +115,8 @@ impl Network {
             links,
             connections: RefCell::default(),
             opened: Cell::new(0),
+            opened_by: RefCell::default(),
+            reset_next: RefCell::default(),
             listener,
             connects: RefCell::default(),
         };
@@ -165,7 +170,11 @@ impl Network {
         let id = state.opened.get() + 1;
         state.opened.set(id);
         let link = self.link(initiator);
-        let pipe = |stream| RefCell::new(Pipe::new(link.clone(), Draws::new(state.seed, stream, id)));
+        // Keyed by the initiator's own count, so that one more connection of another moves no draw.
+        let nth = state.opened_by.borrow().get(&initiator).map_or(0, |count| count + 1);
+        state.opened_by.borrow_mut().insert(initiator, nth);
+        let key = u64::from(initiator) << 32 | nth;
+        let pipe = |stream| RefCell::new(Pipe::new(link.clone(), Draws::new(state.seed, stream, key)));
         let connection = Rc::new(Connection {
             id,
             initiator,
@@ -176,6 +185,9 @@ impl Network {
             forgotten: Cell::new(false),
             tap_closed: Cell::new(false),
         });
+        if let Some((direction, bytes)) = state.reset_next.borrow_mut().remove(&initiator) {
+            connection.pipe(direction).borrow_mut().cut_off_after(bytes);
+        }
         state.connections.borrow_mut().insert(id, connection.clone());
         self.record(id, "connect", 0, 0);
         connection
@@ -233,9 +245,19 @@ impl Network {
         }
         for connection in self.all() {
             if power {
-                let unread = connection.to_target.borrow().unread();
-                self.close_target(&connection, unread > 0);
+                // What the kernel still had to send or to read is lost with the process' sockets: RST.
+                let under_way =
+                    connection.to_initiator.borrow().unread() > 0 || connection.to_target.borrow().unread() > 0;
+                let open = connection.target_open.get();
+                if open {
+                    self.close_target(&connection, under_way);
+                }
+                if under_way {
+                    connection.to_initiator.borrow_mut().forget_segments();
+                    connection.reset_initiator(self.now());
+                }
             } else {
+                connection.to_initiator.borrow_mut().forget_segments();
                 connection.to_initiator.borrow_mut().stall(NEVER);
                 drop(connection.to_target.borrow_mut().close_reader());
                 connection.target_open.set(false);
@@ -271,6 +293,11 @@ impl Network {
         }
     }
 
+    /// Resets the next connection of `initiator` once `bytes` bytes have been sent that way (N16).
+    pub fn reset_next(&self, initiator: u32, direction: Direction, bytes: u64) {
+        self.state.reset_next.borrow_mut().insert(initiator, (direction, bytes));
+    }
+
     /// Changes how `initiator`'s open connections cut and limit what they carry (N1, N3, N5).
     pub fn reshape(&self, initiator: u32, change: impl Fn(&mut Link)) {
         for connection in self.of(initiator) {
@@ -280,17 +307,38 @@ impl Network {
         }
     }
 
-    /// Ends every fault: stalls are over, links are what they were.
+    /// `initiator`'s open connections are again what the plan says.
+    pub fn restore(&self, initiator: u32) {
+        let link = self.link(initiator).clone();
+        self.reshape(initiator, |changed| changed.clone_from(&link));
+    }
+
+    /// Ends every fault: stalls are over, links are what they were. What was silent for ever is a dead peer, not a
+    /// slow one, and stays so.
     pub fn heal(&self) {
         self.state.connects.borrow_mut().clear();
+        self.state.reset_next.borrow_mut().clear();
         self.state.listener.borrow_mut().accepts_fail_until = Duration::ZERO;
         for connection in self.all() {
-            let link = self.link(connection.initiator);
             for direction in [Direction::ToTarget, Direction::ToInitiator] {
                 let mut pipe = connection.pipe(direction).borrow_mut();
-                *pipe.link_mut() = link.clone();
-                // What was silent for ever is a dead peer, not a slow one, and stays so.
+                pipe.link_mut().clone_from(self.link(connection.initiator));
                 pipe.unstall();
+            }
+        }
+    }
+
+    /// The target takes no new connections.
+    pub fn stop_listening(&self) {
+        let backlog = {
+            let mut listener = self.state.listener.borrow_mut();
+            listener.up = false;
+            std::mem::take(&mut listener.backlog)
+        };
+        for id in backlog {
+            let connection = self.state.connections.borrow().get(&id).cloned();
+            if let Some(connection) = connection {
+                self.close_target(&connection, true);
             }
         }
     }

@@ -7,6 +7,8 @@ use std::hash::{Hash, Hasher};
 use std::io::{BufWriter, Write};
 use std::time::Duration;
 
+use crate::history::{Event as HistoryEvent, Outcome, Sector};
+
 /// Whom an event is about.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Entity {
@@ -72,6 +74,22 @@ impl Trace {
         }
     }
 
+    /// Adds an event of the history.
+    pub fn history(&mut self, at: Duration, event: &HistoryEvent) {
+        self.events += 1;
+        match event {
+            HistoryEvent::Return { op, outcome: Outcome::Good { sectors } } => {
+                self.chain.write_u64(op.0);
+                sectors.iter().for_each(|sector| self.chain.write_u64(sector_word(*sector)));
+            }
+            // The rest is short: as text. Writing to a hash cannot fail.
+            other => drop(write!(Text(&mut self.chain), "{other:?}")),
+        }
+        if self.file.is_some() {
+            self.write_line(at, Entity::World, &format!("{event:?}"));
+        }
+    }
+
     /// The hash of everything so far.
     #[must_use]
     pub fn hash(&self) -> u128 {
@@ -103,6 +121,25 @@ impl Trace {
 
 fn nanoseconds(at: Duration) -> u64 {
     u64::try_from(at.as_nanos()).unwrap_or(u64::MAX)
+}
+
+fn sector_word(sector: Sector) -> u64 {
+    match sector {
+        Sector::Written(op) => op.0,
+        Sector::Zero => u64::MAX,
+        Sector::Foreign => u64::MAX - 1,
+        Sector::Garbage => u64::MAX - 2,
+    }
+}
+
+/// Hashes what is written to it.
+struct Text<'a>(&'a mut Chain);
+
+impl fmt::Write for Text<'_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.0.write(text.as_bytes());
+        Ok(())
+    }
 }
 
 /// Two lanes of multiply and rotate, fed to each other: not for secrets, good against chance.

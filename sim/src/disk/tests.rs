@@ -1,5 +1,5 @@
 use super::*;
-use crate::executor::{self, Executor};
+use crate::executor::{Executor, run_for_test as run};
 use crate::runtime::Pool;
 
 const BLOCK: usize = 512;
@@ -39,7 +39,7 @@ async fn read(disk: &SimDisk, block: u64, count: usize) -> Vec<u8> {
 /// Runs a story with a disk on each of 20 seeds of the scheduler.
 fn story<F: Future<Output = ()> + 'static>(story: fn(SimDisk, Clock, Rc<RefCell<History>>) -> F) {
     for seed in 0..20 {
-        let end = executor::run(seed, move |executor| async move {
+        let end = run(seed, move |executor| async move {
             let history = Rc::default();
             let disk = disk(&executor, seed, &history);
             story(disk, executor.clock(), history).await;
@@ -75,7 +75,7 @@ fn power_loss_keeps_what_was_flushed_and_any_of_the_rest() {
 fn flush_covers_only_what_was_done_when_it_was_issued() {
     let survivors: Vec<u8> = (0..40)
         .map(|seed| {
-            let found = executor::run(seed, move |executor| async move {
+            let found = run(seed, move |executor| async move {
                 let disk = disk(&executor, seed, &Rc::default());
                 write(&disk, 0, 1, 1, Durability::Volatile).await.expect("no fault");
                 disk.inject(DiskFault::Slow { for_us: 1, times: 1_000 });

@@ -322,7 +322,8 @@ impl Pipe {
         }
     }
 
-    fn forget_segments(&mut self) {
+    /// What was sent and not read is lost.
+    pub(super) fn forget_segments(&mut self) {
         self.segments.clear();
         self.unread = 0;
     }

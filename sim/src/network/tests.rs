@@ -1,5 +1,5 @@
 use super::*;
-use crate::executor::{self, Executor};
+use crate::executor::{Executor, run_for_test as run};
 use crate::initiator::world::Wire;
 use crate::runtime::SimBuf;
 use crate::tap::Blind;
@@ -51,7 +51,7 @@ async fn read_to_end(wire: &SimWire) -> (Vec<usize>, io::Result<()>) {
 
 /// Sends 5,000 bytes to a server that counts, and returns what it counted, read by read.
 fn reads_of_server(cut: Cut, coalesce: bool) -> Vec<usize> {
-    executor::run(1, move |executor| async move {
+    run(1, move |executor| async move {
         let network = network(&executor, Link { coalesce, ..link(cut) });
         let reads = Rc::new(RefCell::new(Vec::new()));
         let (server, log) = (network.clone(), reads.clone());
@@ -92,7 +92,7 @@ fn cuts_fall_where_the_link_says() {
 
 #[test]
 fn half_close_lets_the_answer_through() {
-    let reads = executor::run(2, |executor| async move {
+    let reads = run(2, |executor| async move {
         let network = network(&executor, link(Cut::Nowhere));
         executor.spawn(echo(network.clone()));
         let wire = network.connect(0).await.expect("it listens");
@@ -106,7 +106,7 @@ fn half_close_lets_the_answer_through() {
 
 #[test]
 fn reset_at_a_byte_is_seen_by_both_ends() {
-    let result = executor::run(3, |executor| async move {
+    let result = run(3, |executor| async move {
         let network = network(&executor, link(Cut::Nowhere));
         let saw = Rc::new(Cell::new(None));
         let (server, log) = (network.clone(), saw.clone());
@@ -130,7 +130,7 @@ fn reset_at_a_byte_is_seen_by_both_ends() {
 
 #[test]
 fn stall_delays_one_direction_and_silence_lasts() {
-    let times = executor::run(4, |executor| async move {
+    let times = run(4, |executor| async move {
         let network = network(&executor, link(Cut::Nowhere));
         executor.spawn(echo(network.clone()));
         let wire = network.connect(0).await.expect("it listens");
@@ -149,7 +149,7 @@ fn stall_delays_one_direction_and_silence_lasts() {
 
 #[test]
 fn close_with_unread_data_resets() {
-    let end = executor::run(5, |executor| async move {
+    let end = run(5, |executor| async move {
         let network = network(&executor, link(Cut::Nowhere));
         let (server, clock) = (network.clone(), executor.clock());
         executor.spawn(async move {
@@ -167,7 +167,7 @@ fn close_with_unread_data_resets() {
 
 #[test]
 fn dead_process_resets_or_finishes_and_a_dead_machine_is_silent() {
-    let ends = executor::run(6, |executor| async move {
+    let ends = run(6, |executor| async move {
         let network = network(&executor, link(Cut::Nowhere));
         let held = Rc::new(RefCell::new(Vec::new()));
         let (server, streams) = (network.clone(), held.clone());
@@ -199,7 +199,7 @@ fn dead_process_resets_or_finishes_and_a_dead_machine_is_silent() {
 
 #[test]
 fn connects_fail_as_told() {
-    let kinds = executor::run(7, |executor| async move {
+    let kinds = run(7, |executor| async move {
         let network = network(&executor, link(Cut::Nowhere));
         let soon = Duration::from_secs(1);
         network.fail_connects(0, ConnectFault::Refused, soon);
