@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use crate::id::{ConnectionId, Itt, Lun, NexusId};
 
 /// One event. Cheap to build: no allocation.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[non_exhaustive]
 pub enum Event {
     /// A connection was accepted.

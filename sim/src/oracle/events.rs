@@ -79,7 +79,7 @@ impl EventOracle {
     pub fn event(&mut self, at: Duration, event: &Event) {
         self.now = at;
         match *event {
-            Event::ConnectionOpened { connection } => {
+            Event::ConnectionOpened { connection, .. } => {
                 // Ids are unique in a process: one that comes again comes from the next process.
                 if self.connections.contains(&connection) {
                     self.process_ended();

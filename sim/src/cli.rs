@@ -1,0 +1,181 @@
+//! The command line.
+
+mod batch;
+mod mutants;
+mod report;
+mod repro;
+
+use std::io::Write;
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+use quintain_core::planted;
+
+use crate::oracle;
+use crate::plan::{Plan, Profile, parse_seed};
+
+/// All is well.
+const EXIT_OK: u8 = 0;
+/// The command line, or a file that it names, is not right.
+const EXIT_USAGE: u8 = 1;
+/// A bug was found.
+const EXIT_BUG: u8 = 42;
+/// Two runs of one plan differ.
+const EXIT_NOT_DETERMINISTIC: u8 = 43;
+/// The checker does not find what was planted into histories.
+const EXIT_CHECKER: u8 = 44;
+
+/// Runs the Quintain iSCSI target in a simulated world, seed by seed, with faults.
+#[derive(Parser)]
+#[command(name = "quintain-sim", bin_name = "cargo sim", version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Runs many seeds and stops at the first that fails.
+    Run {
+        /// How many seeds.
+        #[arg(long, default_value_t = 100)]
+        seeds: u64,
+        /// The first seed.
+        #[arg(long, default_value = "0x0", value_parser = parse_seed)]
+        seed_base: u64,
+        /// Run the rest of the seeds after a failure, too.
+        #[arg(long)]
+        keep_going: bool,
+        #[command(flatten)]
+        common: Common,
+    },
+    /// Runs one seed, or one plan from a file, and tells what was wrong.
+    Repro {
+        /// A seed (0x1f) or a plan (repro/0x1f.toml).
+        what: String,
+        /// Writes every event to this file, one line of JSON each.
+        #[arg(long)]
+        trace: Option<PathBuf>,
+        /// How big the run of a seed is; a plan from a file says so itself.
+        #[arg(long, value_enum, default_value_t = Profile::Full)]
+        profile: Profile,
+        /// Plants this bug.
+        #[arg(long, value_parser = planted_name)]
+        planted: Option<String>,
+    },
+    /// Checks the checker: planted anomalies must be rejected, good histories accepted.
+    SelfTest,
+    /// Measures the simulator's power: how many seeds until each planted bug is found.
+    Mutants {
+        /// Seeds to try for each bug.
+        #[arg(long, default_value_t = 2_000)]
+        seeds: u64,
+        /// The first seed.
+        #[arg(long, default_value = "0x0", value_parser = parse_seed)]
+        seed_base: u64,
+        /// Only this bug.
+        #[arg(long, value_parser = planted_name)]
+        only: Option<String>,
+        /// How many seeds at a time.
+        #[arg(long)]
+        jobs: Option<NonZeroUsize>,
+        /// How big each run is.
+        #[arg(long, value_enum, default_value_t = Profile::Full)]
+        profile: Profile,
+    },
+    /// Prints the plan of a seed.
+    Plan {
+        /// The seed.
+        #[arg(value_parser = parse_seed)]
+        seed: u64,
+        /// How big the run is.
+        #[arg(long, value_enum, default_value_t = Profile::Full)]
+        profile: Profile,
+    },
+}
+
+#[derive(Args, Clone)]
+struct Common {
+    /// How many seeds at a time; all processors if not given.
+    #[arg(long)]
+    jobs: Option<NonZeroUsize>,
+    /// How big each run is.
+    #[arg(long, value_enum, default_value_t = Profile::Full)]
+    profile: Profile,
+    /// Plants this bug.
+    #[arg(long, value_parser = planted_name)]
+    planted: Option<String>,
+}
+
+/// Runs the command line and says how the process ends.
+#[must_use]
+pub fn main() -> ExitCode {
+    let code = match Cli::try_parse() {
+        Ok(cli) => dispatch(cli.command),
+        Err(error) => {
+            let usage = error.use_stderr();
+            drop(error.print());
+            if usage { EXIT_USAGE } else { EXIT_OK }
+        }
+    };
+    drop(std::io::stdout().flush());
+    ExitCode::from(code)
+}
+
+fn dispatch(command: Command) -> u8 {
+    match command {
+        Command::Run { seeds, seed_base, keep_going, common } => self_test_first(|| {
+            batch::run(&batch::Batch {
+                seeds,
+                seed_base,
+                jobs: jobs(common.jobs),
+                profile: common.profile,
+                planted: common.planted,
+                keep_going,
+            })
+        }),
+        Command::Repro { what, trace, profile, planted } => repro::run(&what, trace, profile, planted),
+        Command::SelfTest => self_test(),
+        Command::Mutants { seeds, seed_base, only, jobs: count, profile } => {
+            self_test_first(|| mutants::run(seeds, seed_base, only.as_deref(), jobs(count), profile))
+        }
+        Command::Plan { seed, profile } => {
+            print!("{}", Plan::generate(seed, profile).to_toml());
+            EXIT_OK
+        }
+    }
+}
+
+fn self_test() -> u8 {
+    match oracle::self_test() {
+        Ok(checks) => {
+            println!("self-test: {checks} checks of the checker passed");
+            EXIT_OK
+        }
+        Err(story) => {
+            println!("self-test: the checker is wrong (S10)\n{story}");
+            EXIT_CHECKER
+        }
+    }
+}
+
+fn self_test_first(then: impl FnOnce() -> u8) -> u8 {
+    match self_test() {
+        EXIT_OK => then(),
+        code => code,
+    }
+}
+
+fn jobs(asked: Option<NonZeroUsize>) -> usize {
+    asked.or_else(|| std::thread::available_parallelism().ok()).map_or(1, NonZeroUsize::get)
+}
+
+fn planted_name(name: &str) -> Result<String, String> {
+    if planted::CATALOGUE.iter().any(|entry| entry.name == name) {
+        return Ok(name.to_owned());
+    }
+    let names: Vec<&str> = planted::CATALOGUE.iter().map(|entry| entry.name).collect();
+    Err(format!("no planted bug is called that; there are {}", names.join(", ")))
+}

@@ -1,0 +1,61 @@
+//! `mutants`: how many seeds, and how much processor time, until each planted bug is found.
+
+use std::time::Duration;
+
+use quintain_core::planted::{CATALOGUE, Entry};
+
+use super::batch::{Batch, sweep};
+use super::report::Progress;
+use super::{EXIT_BUG, EXIT_OK};
+use crate::plan::Profile;
+
+/// How one bug fared.
+struct Row {
+    entry: &'static Entry,
+    found: Option<String>,
+    seeds: u64,
+    /// Real time times jobs: what it cost at most.
+    cpu: Duration,
+}
+
+/// Measures every bug of the catalogue, or `only` one; returns the exit code, which is not zero when one was missed.
+pub(super) fn run(seeds: u64, seed_base: u64, only: Option<&str>, jobs: usize, profile: Profile) -> u8 {
+    let mut rows = Vec::new();
+    for entry in CATALOGUE.iter().filter(|entry| only.is_none_or(|name| name == entry.name)) {
+        let row = measure(entry, seeds, seed_base, jobs, profile);
+        println!("{}", line(&row));
+        rows.push(row);
+    }
+    rows.sort_by_key(|row| (row.found.is_some(), std::cmp::Reverse(row.seeds)));
+    let missed = rows.iter().filter(|row| row.found.is_none()).count();
+    println!("\nplanted bug                      class                 found by   seeds   CPU s   (misses first)");
+    rows.iter().for_each(|row| println!("{}", line(row)));
+    println!(
+        "{} of {} planted bugs found within {seeds} seeds of profile {}",
+        rows.len() - missed,
+        rows.len(),
+        profile.name()
+    );
+    if missed == 0 { EXIT_OK } else { EXIT_BUG }
+}
+
+fn measure(entry: &'static Entry, seeds: u64, seed_base: u64, jobs: usize, profile: Profile) -> Row {
+    let progress = Progress::silent();
+    let planted = Some(entry.name.to_owned());
+    let outcome = sweep(&Batch { seeds, seed_base, jobs, profile, planted, keep_going: false }, &progress);
+    let found = outcome.failed.first_key_value().map(|(_, failures)| failures[0].oracle.to_owned());
+    Row { entry, found, seeds: outcome.seeds, cpu: progress.finish() * jobs as u32 }
+}
+
+fn line(row: &Row) -> String {
+    format!(
+        "{:<32} {:<21} {:<10} {:>5} {:>5}.{}   {}",
+        row.entry.name,
+        row.entry.class,
+        row.found.as_deref().unwrap_or("MISSED"),
+        row.seeds,
+        row.cpu.as_secs(),
+        row.cpu.subsec_millis() / 100,
+        row.entry.story,
+    )
+}

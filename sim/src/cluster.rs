@@ -1,0 +1,408 @@
+//! The simulated target: its process, its disks, and how they die and come back.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::time::Duration;
+
+use quintain_core::env::Geometry;
+use quintain_core::id::ShardId;
+use quintain_core::sync::Notify;
+use quintain_core::target::{
+    BackendKind, Disks, IoMode, LunConfig, Node as TargetNode, NodeConfig, Shard, StopReport, TargetConfig,
+};
+
+use crate::disk::SimDisk;
+use crate::executor::{Clock, Executor, Node};
+use crate::history::{Event as HistoryEvent, History};
+use crate::initiator::World;
+use crate::network::{Network, SimWire};
+use crate::plan::{Plan, TARGET_NAME, TargetPlan, UnitKind, UnitPlan};
+use crate::runtime::{EventSink, Events, Process, ProcessParts, SimRuntime};
+use crate::trace::{Entity, Trace};
+
+/// How long a clean stop may take beyond its own deadline before it is killed.
+const STOP_PATIENCE: Duration = Duration::from_secs(120);
+/// How long a killed process takes to be gone.
+const GONE: Duration = Duration::from_micros(2);
+
+/// What a cluster is made of.
+pub struct ClusterParts {
+    /// Where tasks run.
+    pub executor: Executor,
+    /// Where connections are.
+    pub network: Network,
+    /// The trace of the run.
+    pub trace: Rc<RefCell<Trace>>,
+    /// What initiators and disks saw.
+    pub history: Rc<RefCell<History>>,
+    /// Takes core's events.
+    pub sink: EventSink,
+}
+
+/// The target's machine.
+#[derive(Clone)]
+pub struct Cluster {
+    state: Rc<State>,
+}
+
+struct State {
+    seed: u64,
+    target: TargetPlan,
+    config: NodeConfig,
+    parts: ClusterParts,
+    disks: BTreeMap<u16, SimDisk>,
+    events: Rc<Events>,
+    node: RefCell<Option<Node>>,
+    up: RefCell<Option<Up>>,
+    starts: Cell<u64>,
+    /// Something is happening to the process: one thing at a time.
+    busy: Cell<bool>,
+    idle: Notify,
+    stop: RefCell<Option<Duration>>,
+    stop_asked: Notify,
+    stopped: RefCell<Option<Vec<StopReport>>>,
+    stop_done: Notify,
+}
+
+/// A process that is up.
+struct Up {
+    process: Rc<Process>,
+    shards: Vec<Rc<Shard<SimRuntime>>>,
+}
+
+/// How a process ends.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Death {
+    /// kill -9.
+    Crash,
+    /// The machine is dead too.
+    PowerLoss,
+    /// SIGTERM, and so long for the commands to finish.
+    CleanStop(Duration),
+}
+
+impl Cluster {
+    /// A machine with empty disks and nothing running.
+    #[must_use]
+    pub fn new(plan: &Plan, parts: ClusterParts) -> Self {
+        let disks = plan.units.iter().filter(|unit| unit.kind != UnitKind::Nullio).map(|unit| {
+            let disk = new_disk(plan.seed, unit, &parts);
+            parts.executor.spawn(disk.clone().drive());
+            (unit.lun, disk)
+        });
+        let state = State {
+            seed: plan.seed,
+            target: plan.target.clone(),
+            config: config(plan),
+            disks: disks.collect(),
+            parts,
+            events: Rc::default(),
+            node: RefCell::default(),
+            up: RefCell::default(),
+            starts: Cell::new(0),
+            busy: Cell::new(false),
+            idle: Notify::default(),
+            stop: RefCell::default(),
+            stop_asked: Notify::default(),
+            stopped: RefCell::default(),
+            stop_done: Notify::default(),
+        };
+        Self { state: Rc::new(state) }
+    }
+
+    /// Starts the process for the first time.
+    pub fn start(&self) {
+        let cluster = self.clone();
+        let node = self.state.parts.executor.node("target", move || cluster.clone().serve());
+        *self.state.node.borrow_mut() = Some(node);
+    }
+
+    /// The disks.
+    #[must_use]
+    pub fn disks(&self) -> &BTreeMap<u16, SimDisk> {
+        &self.state.disks
+    }
+
+    /// Counts core's events.
+    #[must_use]
+    pub fn events(&self) -> &Rc<Events> {
+        &self.state.events
+    }
+
+    /// The process dies, stays down for `down` and comes back. Waits for its turn if something else happens to it.
+    ///
+    /// # Errors
+    /// A clean stop did not end and was killed in the end.
+    pub async fn bounce(&self, death: Death, down: Duration) -> Result<(), String> {
+        self.take_turn().await;
+        let result = self.die(death).await;
+        self.state.parts.executor.clock().sleep(down).await;
+        self.record(HistoryEvent::Restart);
+        self.node().restart();
+        self.end_turn();
+        result
+    }
+
+    /// Stops the process for good and says what is still in use.
+    ///
+    /// # Errors
+    /// It did not stop, or something leaked.
+    pub async fn retire(&self, deadline: Duration) -> Result<(), Vec<String>> {
+        self.take_turn().await;
+        let Some(reports) = self.stop(deadline).await else {
+            return Err(vec![format!("a clean stop did not end within {:?}", deadline + STOP_PATIENCE)]);
+        };
+        let mut complaints: Vec<String> = reports.into_iter().flat_map(|report| report.flush_errors).collect();
+        // Tasks that were told to end do so before time goes on.
+        self.state.parts.executor.clock().sleep(GONE).await;
+        let up = self.state.up.borrow();
+        let Some(Up { process, shards }) = &*up else { return Ok(()) };
+        for (index, shard) in shards.iter().enumerate() {
+            let usage = shard.usage();
+            complaints.extend(
+                usage
+                    .into_iter()
+                    .filter(|&(_, used)| used > 0)
+                    .map(|(what, used)| format!("shard {index} still has {used} {what}")),
+            );
+        }
+        let buffers = process.buffers_alive();
+        if buffers > 0 {
+            complaints.push(format!("{buffers} buffers are out of the pool"));
+        }
+        let connections = self.state.parts.network.open_at_target();
+        if connections > 0 {
+            complaints.push(format!("{connections} connections are open"));
+        }
+        if complaints.is_empty() { Ok(()) } else { Err(complaints) }
+    }
+
+    /// The process stands still for `duration`.
+    pub async fn pause(&self, duration: Duration) {
+        self.take_turn().await;
+        self.node().pause();
+        self.state.parts.executor.clock().sleep(duration).await;
+        self.node().resume();
+        self.end_turn();
+    }
+
+    /// Waits until nothing is happening to the process.
+    pub async fn settle(&self) {
+        self.take_turn().await;
+        self.end_turn();
+    }
+
+    /// What is beyond its bound right now (S4).
+    #[must_use]
+    pub fn over_bounds(&self) -> Vec<String> {
+        let up = self.state.up.borrow();
+        let Some(Up { shards, .. }) = &*up else { return Vec::new() };
+        let limits = &self.state.config.limits;
+        let bound = |what: &str| match what {
+            "connections" => Some(u64::from(limits.connections)),
+            "work_queue_tasks" => Some(limits.work_queue_tasks.into()),
+            "workers" => Some(limits.workers.into()),
+            "pool_bytes" => Some(limits.pool_bytes as u64),
+            _ => None,
+        };
+        let over = |(what, used): (&'static str, u64)| {
+            bound(what).filter(|&bound| used > bound).map(|bound| format!("{used} {what}, and {bound} are allowed"))
+        };
+        shards.iter().flat_map(|shard| shard.usage().into_iter().filter_map(over)).collect()
+    }
+
+    async fn die(&self, death: Death) -> Result<(), String> {
+        let State { parts, disks, .. } = &*self.state;
+        let mut result = Ok(());
+        let event = match death {
+            Death::Crash => HistoryEvent::Crash,
+            Death::PowerLoss => HistoryEvent::PowerLoss,
+            Death::CleanStop(deadline) => match self.stop(deadline).await {
+                Some(reports) if reports.iter().all(|report| report.flush_errors.is_empty()) => HistoryEvent::CleanStop,
+                Some(_) => HistoryEvent::Crash,
+                None => {
+                    result = Err(format!("a clean stop did not end within {:?}", deadline + STOP_PATIENCE));
+                    HistoryEvent::Crash
+                }
+            },
+        };
+        self.record(event);
+        parts.network.target_died(death != Death::PowerLoss);
+        for disk in disks.values() {
+            match death {
+                Death::PowerLoss => disk.power_lost(),
+                Death::Crash | Death::CleanStop(_) => disk.process_died(),
+            }
+        }
+        *self.state.up.borrow_mut() = None;
+        self.node().kill();
+        result
+    }
+
+    /// Asks the process to stop and waits for its reports.
+    async fn stop(&self, deadline: Duration) -> Option<Vec<StopReport>> {
+        let state = &self.state;
+        *state.stop.borrow_mut() = Some(deadline);
+        state.stop_asked.all();
+        let reports = state.stop_done.until(|| state.stopped.borrow_mut().take());
+        let patience = state.parts.executor.clock().sleep(deadline + STOP_PATIENCE);
+        match futures_util::future::select(std::pin::pin!(reports), patience).await {
+            futures_util::future::Either::Left((reports, _)) => Some(reports),
+            futures_util::future::Either::Right(_) => None,
+        }
+    }
+
+    /// The process, from its start on.
+    async fn serve(self) {
+        let state = &self.state;
+        let State { parts, target, .. } = &**state;
+        *state.stop.borrow_mut() = None;
+        let number = state.starts.get();
+        state.starts.set(number + 1);
+        let process = Process::new(ProcessParts {
+            executor: parts.executor.clone(),
+            network: parts.network.clone(),
+            seed: state.seed,
+            number,
+            shards: target.shards,
+            pool_bytes: target.pool_bytes,
+            post_us: target.post_us,
+            trace: parts.trace.clone(),
+            sink: parts.sink.clone(),
+            events: state.events.clone(),
+        });
+        let node = TargetNode::new(state.config.clone(), target.shards).expect("the plan's configuration is sound");
+        let start = |id: u16| {
+            let disks: Disks<SimRuntime> = state.disks.iter().map(|(&lun, disk)| ((0, lun), disk.clone())).collect();
+            Shard::start(process.runtime(ShardId(id)), node.clone(), ShardId(id), disks)
+        };
+        let shards: Vec<_> = (0..target.shards).map(start).collect();
+        for (id, shard) in (0..).zip(&shards) {
+            let (process, shard) = (process.clone(), shard.clone());
+            let deliver = async move { process.deliver(ShardId(id), |message| shard.deliver(message)).await };
+            parts.executor.spawn(deliver);
+        }
+        *state.up.borrow_mut() = Some(Up { process, shards: shards.clone() });
+        parts.network.listen();
+        let asked = state.stop_asked.until(|| *state.stop.borrow());
+        let accepting = accept(&parts.network, &shards[0]);
+        let deadline = match futures_util::future::select(std::pin::pin!(asked), std::pin::pin!(accepting)).await {
+            futures_util::future::Either::Left((deadline, _)) => deadline,
+            futures_util::future::Either::Right((never, _)) => match never {},
+        };
+        parts.network.stop_listening();
+        let reports = futures_util::future::join_all(shards.iter().map(|shard| shard.stop(deadline))).await;
+        *state.stopped.borrow_mut() = Some(reports);
+        state.stop_done.all();
+        std::future::pending::<()>().await;
+    }
+
+    fn node(&self) -> Node {
+        self.state.node.borrow().expect("the process was started")
+    }
+
+    fn record(&self, event: HistoryEvent) {
+        let at = self.state.parts.executor.clock().now();
+        self.state.parts.trace.borrow_mut().record(at, Entity::World, &death_name(&event));
+        self.state.parts.history.borrow_mut().events.push(event);
+    }
+
+    async fn take_turn(&self) {
+        let state = &self.state;
+        state.idle.until(|| (!state.busy.replace(true)).then_some(())).await;
+    }
+
+    fn end_turn(&self) {
+        self.state.busy.set(false);
+        self.state.idle.one();
+    }
+}
+
+fn death_name(event: &HistoryEvent) -> &'static str {
+    match event {
+        HistoryEvent::Crash => "crash",
+        HistoryEvent::PowerLoss => "power-loss",
+        HistoryEvent::CleanStop => "clean-stop",
+        HistoryEvent::Restart => "restart",
+        _ => "history",
+    }
+}
+
+async fn accept(network: &Network, shard: &Rc<Shard<SimRuntime>>) -> std::convert::Infallible {
+    let local = SocketAddr::from(([10, 0, 0, 1], 3260));
+    loop {
+        let (stream, initiator) = network.accept().await;
+        let peer = SocketAddr::from(([10, 0, 1, (initiator % 250) as u8 + 1], 49_152));
+        shard.accept(stream, peer, local);
+    }
+}
+
+fn new_disk(seed: u64, unit: &UnitPlan, parts: &ClusterParts) -> SimDisk {
+    let geometry = Geometry {
+        size_bytes: unit.size_bytes,
+        logical_block_bytes: 512,
+        physical_block_bytes: unit.physical_block_bytes,
+        read_only: false,
+    };
+    let (trace, history) = (parts.trace.clone(), parts.history.clone());
+    SimDisk::new(parts.executor.clock(), seed, unit.lun, geometry, unit.speed.clone(), trace, history)
+}
+
+fn config(plan: &Plan) -> NodeConfig {
+    let lun = |unit: &UnitPlan| LunConfig {
+        backend: match unit.kind {
+            UnitKind::Nullio => BackendKind::Nullio { size_bytes: unit.size_bytes },
+            UnitKind::Fileio => BackendKind::Fileio,
+            UnitKind::Blockio => BackendKind::Blockio,
+        },
+        mode: if unit.write_back { IoMode::WriteBack } else { IoMode::WriteThrough },
+        block_bytes: unit.block_bytes,
+        scsi_id: format!("sim-{}", unit.lun),
+        serial: format!("SIM{:08}", unit.lun),
+    };
+    let target = TargetConfig {
+        name: TARGET_NAME.to_owned(),
+        alias: None,
+        luns: plan.units.iter().map(|unit| (unit.lun, lun(unit))).collect(),
+    };
+    NodeConfig { targets: vec![target], limits: plan.target.limits(), initial_stat_sn: plan.target.initial_stat_sn }
+}
+
+/// The world of one initiator.
+#[derive(Clone)]
+pub struct SimWorld {
+    executor: Executor,
+    clock: Clock,
+    network: Network,
+    initiator: u32,
+}
+
+impl SimWorld {
+    /// The world of `initiator`.
+    #[must_use]
+    pub fn new(executor: &Executor, network: &Network, initiator: u32) -> Self {
+        Self { executor: executor.clone(), clock: executor.clock(), network: network.clone(), initiator }
+    }
+}
+
+impl World for SimWorld {
+    type Wire = SimWire;
+
+    async fn connect(&self) -> std::io::Result<SimWire> {
+        self.network.connect(self.initiator).await
+    }
+
+    fn now(&self) -> Duration {
+        self.clock.now()
+    }
+
+    async fn sleep(&self, duration: Duration) {
+        self.clock.sleep(duration).await;
+    }
+
+    fn spawn(&self, task: impl Future<Output = ()> + 'static) {
+        self.executor.spawn(task);
+    }
+}

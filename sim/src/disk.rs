@@ -1,0 +1,394 @@
+//! The disks: durable image, volatile writes, operations in flight. Their state lives outside the target's node, so
+//! that the death of the process and the loss of power are two different things.
+//!
+//! One long-lived task per disk completes its operations in the order of their due times, which is not the order in
+//! which they came (D2). An operation goes on when the future that waits for it is dropped, as it does in a kernel.
+
+mod fault;
+mod image;
+#[cfg(test)]
+mod tests;
+
+pub use fault::{DiskFault, Part};
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::future::poll_fn;
+use std::io;
+use std::pin::pin;
+use std::rc::Rc;
+use std::task::{Poll, Waker};
+use std::time::Duration;
+
+use futures_util::future::select;
+use quintain_core::env::{Disk, Durability, Geometry};
+use serde::{Deserialize, Serialize};
+
+use crate::executor::Clock;
+use crate::history::{Event, History};
+use crate::random::Draws;
+use crate::runtime::SimBuf;
+use crate::trace::{Entity, Trace};
+use fault::{Faults, Verdict};
+use image::{Image, Volatile};
+
+/// How fast a disk is.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct DiskSpeed {
+    /// The shortest time an operation takes, in microseconds.
+    pub latency_min_us: u64,
+    /// What it takes on top, on average, in microseconds.
+    pub latency_tail_us: u64,
+}
+
+/// A handle to a disk: what the target opens.
+#[derive(Clone)]
+pub struct SimDisk {
+    device: Rc<Device>,
+}
+
+struct Device {
+    lun: u16,
+    clock: Clock,
+    geometry: Geometry,
+    speed: DiskSpeed,
+    trace: Rc<RefCell<Trace>>,
+    history: Rc<RefCell<History>>,
+    state: RefCell<State>,
+}
+
+struct State {
+    draws: Draws,
+    /// What reads see.
+    current: Image,
+    /// What a power loss leaves.
+    durable: Image,
+    /// Writes that are in `current` and not yet in `durable`, in the order in which they took effect.
+    volatile: Volatile,
+    in_flight: BTreeMap<(Duration, u64), Operation>,
+    /// Operations that never complete (D3), until the disk is healed.
+    hung: Vec<Operation>,
+    faults: Faults,
+    next: u64,
+    worker: Option<Waker>,
+}
+
+struct Operation {
+    kind: Kind,
+    buf: Option<SimBuf>,
+    offset_bytes: u64,
+    done: Rc<Done>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Kind {
+    Read,
+    Write(Durability),
+    /// Covers the writes that took effect before it was issued: those numbered below this.
+    Flush(u64),
+}
+
+#[derive(Default)]
+struct Done {
+    result: RefCell<Option<(io::Result<()>, Option<SimBuf>)>>,
+    waker: RefCell<Option<Waker>>,
+}
+
+impl SimDisk {
+    /// An empty disk for logical unit `lun`.
+    #[must_use]
+    pub fn new(
+        clock: Clock,
+        seed: u64,
+        lun: u16,
+        geometry: Geometry,
+        speed: DiskSpeed,
+        trace: Rc<RefCell<Trace>>,
+        history: Rc<RefCell<History>>,
+    ) -> Self {
+        let state = State {
+            draws: Draws::new(seed, "disk", lun.into()),
+            current: Image::new(geometry.size_bytes),
+            durable: Image::new(geometry.size_bytes),
+            volatile: Volatile::default(),
+            in_flight: BTreeMap::new(),
+            hung: Vec::new(),
+            faults: Faults::default(),
+            next: 1,
+            worker: None,
+        };
+        Self { device: Rc::new(Device { lun, clock, geometry, speed, trace, history, state: RefCell::new(state) }) }
+    }
+
+    /// Completes operations as they come due; the task of the device itself.
+    pub async fn drive(self) {
+        let device = &self.device;
+        loop {
+            let next = device.state.borrow().next_due();
+            let news = poll_fn(|cx| {
+                let mut state = device.state.borrow_mut();
+                if state.next_due() == next {
+                    state.worker = Some(cx.waker().clone());
+                    return Poll::Pending;
+                }
+                Poll::Ready(())
+            });
+            match next {
+                Some(due) => drop(select(pin!(news), device.clock.sleep_until(due)).await),
+                None => news.await,
+            }
+            while let Some(operation) = device.pop_due() {
+                device.complete(operation);
+            }
+        }
+    }
+
+    /// Plants a fault.
+    pub fn inject(&self, fault: DiskFault) {
+        let mut state = self.device.state.borrow_mut();
+        state.faults.add(fault, self.device.clock.now());
+        state.wake();
+    }
+
+    /// Ends every fault. Operations that hung complete now, late: the target must not take notice.
+    pub fn heal(&self) {
+        let mut state = self.device.state.borrow_mut();
+        state.faults = Faults::default();
+        let now = self.device.clock.now();
+        for operation in std::mem::take(&mut state.hung) {
+            let due = now + Duration::from_micros(state.draws.between(1, 5_000));
+            state.enqueue(due, operation);
+        }
+        state.wake();
+    }
+
+    /// The target's process died: of the writes in flight, any sectors reached the kernel.
+    pub fn process_died(&self) {
+        let mut state = self.device.state.borrow_mut();
+        for operation in state.take_operations() {
+            if let (Kind::Write(_), Some(buf)) = (operation.kind, &operation.buf) {
+                let keep = state.draws.below(3);
+                state.land_partly(operation.offset_bytes, buf.as_ref(), self.sector(), keep);
+            }
+        }
+    }
+
+    /// Power was lost: of the volatile writes and those in flight, any sectors survive (D7, D8).
+    pub fn power_lost(&self) {
+        let sector = self.sector();
+        let mut state = self.device.state.borrow_mut();
+        for operation in state.take_operations() {
+            if let (Kind::Write(_), Some(buf)) = (operation.kind, &operation.buf) {
+                state.land_partly(operation.offset_bytes, buf.as_ref(), sector, 1);
+            }
+        }
+        let keep = state.draws.below(3);
+        let State { durable, volatile, draws, .. } = &mut *state;
+        volatile.lose(durable, sector, || match keep {
+            0 => false,
+            1 => draws.chance(1, 2),
+            _ => true,
+        });
+        state.current = state.durable.clone();
+    }
+
+    /// Buffers that the device holds.
+    #[must_use]
+    pub fn buffers_held(&self) -> usize {
+        let state = self.device.state.borrow();
+        state.in_flight.values().chain(&state.hung).filter(|operation| operation.buf.is_some()).count()
+    }
+
+    /// The device's own unit of atomicity, in bytes.
+    fn sector(&self) -> usize {
+        self.device.geometry.physical_block_bytes as usize
+    }
+
+    async fn submit(&self, kind: Kind, offset_bytes: u64, buf: Option<SimBuf>) -> (io::Result<()>, Option<SimBuf>) {
+        let length = buf.as_ref().map_or(0, |buf| buf.as_ref().len() as u64);
+        let geometry = &self.device.geometry;
+        let block = u64::from(geometry.logical_block_bytes);
+        assert!(
+            offset_bytes.is_multiple_of(block) && length.is_multiple_of(block),
+            "the disk got an unaligned operation"
+        );
+        if offset_bytes.checked_add(length).is_none_or(|end| end > geometry.size_bytes) {
+            return (Err(io::ErrorKind::InvalidInput.into()), buf);
+        }
+        if matches!(kind, Kind::Write(_)) && geometry.read_only {
+            return (Err(io::ErrorKind::ReadOnlyFilesystem.into()), buf);
+        }
+        let done = Rc::new(Done::default());
+        self.device.issue(Operation { kind, buf, offset_bytes, done: done.clone() });
+        poll_fn(|cx| match done.result.borrow_mut().take() {
+            Some(result) => Poll::Ready(result),
+            None => {
+                *done.waker.borrow_mut() = Some(cx.waker().clone());
+                Poll::Pending
+            }
+        })
+        .await
+    }
+}
+
+impl Disk for SimDisk {
+    type Buf = SimBuf;
+
+    async fn read(&self, offset_bytes: u64, buf: SimBuf) -> (io::Result<()>, SimBuf) {
+        let (result, buf) = self.submit(Kind::Read, offset_bytes, Some(buf)).await;
+        (result, buf.expect("a read has a buffer"))
+    }
+
+    async fn write(&self, offset_bytes: u64, buf: SimBuf, durability: Durability) -> (io::Result<()>, SimBuf) {
+        let (result, buf) = self.submit(Kind::Write(durability), offset_bytes, Some(buf)).await;
+        (result, buf.expect("a write has a buffer"))
+    }
+
+    async fn flush(&self) -> io::Result<()> {
+        let covers = self.device.state.borrow().next;
+        self.submit(Kind::Flush(covers), 0, None).await.0
+    }
+
+    fn geometry(&self) -> Geometry {
+        self.device.geometry
+    }
+}
+
+impl Device {
+    fn issue(&self, operation: Operation) {
+        let mut state = self.state.borrow_mut();
+        let part = match operation.kind {
+            Kind::Read => Part::Read,
+            Kind::Write(_) => Part::Write,
+            Kind::Flush(_) => Part::Flush,
+        };
+        let now = self.clock.now();
+        if state.faults.hangs(part) {
+            self.record(&operation, "hangs");
+            state.hung.push(operation);
+            return;
+        }
+        let tail = self.speed.latency_tail_us * u64::from(state.draws.u64().trailing_zeros());
+        let latency_us = (self.speed.latency_min_us + tail) * state.faults.slowness(now);
+        state.enqueue(now + Duration::from_micros(latency_us), operation);
+        state.wake();
+    }
+
+    fn pop_due(&self) -> Option<Operation> {
+        let mut state = self.state.borrow_mut();
+        if state.next_due()? > self.clock.now() {
+            return None;
+        }
+        state.in_flight.pop_first().map(|(_, operation)| operation)
+    }
+
+    fn complete(&self, mut operation: Operation) {
+        let result = self.apply(&mut operation);
+        self.record(&operation, if result.is_ok() { "done" } else { "failed" });
+        *operation.done.result.borrow_mut() = Some((result, operation.buf.take()));
+        if let Some(waker) = operation.done.waker.borrow_mut().take() {
+            waker.wake();
+        }
+    }
+
+    fn apply(&self, operation: &mut Operation) -> io::Result<()> {
+        let mut state = self.state.borrow_mut();
+        let state = &mut *state;
+        let offset_bytes = operation.offset_bytes;
+        match (operation.kind, &mut operation.buf) {
+            (Kind::Read, Some(buf)) => {
+                state.faults.read(offset_bytes, buf.as_ref().len() as u64)?;
+                state.current.read(offset_bytes, buf.as_mut());
+            }
+            (Kind::Write(durability), Some(buf)) => {
+                let sparse = || !state.current.is_allocated(offset_bytes, buf.as_ref().len());
+                match state.faults.write(self.clock.now(), sparse) {
+                    Verdict::Works => state.land(offset_bytes, buf.as_ref(), durability),
+                    Verdict::Fails(error) => return Err(error),
+                    Verdict::Tears(error) => {
+                        let sector = self.geometry.physical_block_bytes as usize;
+                        state.land_partly(offset_bytes, buf.as_ref(), sector, 1);
+                        return Err(error);
+                    }
+                }
+            }
+            (Kind::Flush(covers), _) => return self.flush(state, covers),
+            (Kind::Read | Kind::Write(_), None) => unreachable!("a transfer has a buffer"),
+        }
+        Ok(())
+    }
+
+    fn flush(&self, state: &mut State, covers: u64) -> io::Result<()> {
+        if state.faults.flush_fails() {
+            // What the failed flush covered is marked clean: it will never be written, and nobody says so again (D6).
+            drop(state.volatile.take_below(covers));
+            self.history.borrow_mut().events.push(Event::FlushFailed { lun: self.lun });
+            return Err(fault::input_output_error());
+        }
+        let lies = state.faults.flush_lies();
+        for write in state.volatile.take_below(covers) {
+            if lies {
+                let length_bytes = write.bytes.len() as u64;
+                let taint = Event::Taint { lun: self.lun, offset_bytes: write.offset_bytes, length_bytes };
+                self.history.borrow_mut().events.push(taint);
+            } else {
+                state.durable.write(write.offset_bytes, &write.bytes, write.number);
+            }
+        }
+        Ok(())
+    }
+
+    fn record(&self, operation: &Operation, how: &'static str) {
+        let what = match operation.kind {
+            Kind::Read => "read",
+            Kind::Write(Durability::Volatile) => "write",
+            Kind::Write(Durability::Durable) => "durable-write",
+            Kind::Flush(_) => "flush",
+        };
+        let length = operation.buf.as_ref().map_or(0, |buf| buf.as_ref().len());
+        let event = (what, how, operation.offset_bytes, length);
+        self.trace.borrow_mut().record(self.clock.now(), Entity::Disk(self.lun), &event);
+    }
+}
+
+impl State {
+    fn next_due(&self) -> Option<Duration> {
+        self.in_flight.first_key_value().map(|(&(due, _), _)| due.max(self.faults.stalled_until()))
+    }
+
+    fn enqueue(&mut self, due: Duration, operation: Operation) {
+        self.in_flight.insert((due, self.next), operation);
+        self.next += 1;
+    }
+
+    fn wake(&mut self) {
+        if let Some(worker) = self.worker.take() {
+            worker.wake();
+        }
+    }
+
+    fn take_operations(&mut self) -> Vec<Operation> {
+        let hung = std::mem::take(&mut self.hung);
+        std::mem::take(&mut self.in_flight).into_values().chain(hung).collect()
+    }
+
+    /// A write takes effect.
+    fn land(&mut self, offset_bytes: u64, bytes: &[u8], durability: Durability) {
+        let number = self.next;
+        self.next += 1;
+        self.current.write(offset_bytes, bytes, number);
+        match durability {
+            Durability::Durable => self.durable.write(offset_bytes, bytes, number),
+            Durability::Volatile => self.volatile.push(number, offset_bytes, bytes, &mut self.durable),
+        }
+    }
+
+    /// Any sectors of a write take effect; `keep` 0: none, 1: any, 2: all.
+    fn land_partly(&mut self, offset_bytes: u64, bytes: &[u8], sector: usize, keep: u64) {
+        for (index, part) in bytes.chunks(sector).enumerate() {
+            if keep == 2 || keep == 1 && self.draws.chance(1, 2) {
+                self.land(offset_bytes + (index * sector) as u64, part, Durability::Volatile);
+            }
+        }
+    }
+}

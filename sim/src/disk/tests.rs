@@ -1,0 +1,182 @@
+use super::*;
+use crate::executor::{Executor, run_for_test as run};
+use crate::runtime::Pool;
+
+const BLOCK: usize = 512;
+
+fn disk(executor: &Executor, seed: u64, history: &Rc<RefCell<History>>) -> SimDisk {
+    let geometry =
+        Geometry { size_bytes: 1 << 20, logical_block_bytes: 512, physical_block_bytes: 512, read_only: false };
+    let speed = DiskSpeed { latency_min_us: 50, latency_tail_us: 30 };
+    let disk = SimDisk::new(executor.clock(), seed, 0, geometry, speed, Rc::default(), history.clone());
+    executor.spawn(disk.clone().drive());
+    disk
+}
+
+fn blocks(count: usize, fill: u8) -> SimBuf {
+    let mut buf = Pool::unbounded().alloc(count * BLOCK).expect("unbounded");
+    buf.as_mut().fill(fill);
+    buf
+}
+
+async fn write(disk: &SimDisk, block: u64, count: usize, fill: u8, durability: Durability) -> io::Result<()> {
+    disk.write(block * BLOCK as u64, blocks(count, fill), durability).await.0
+}
+
+/// The first byte of each block, and that the block is all of one piece.
+async fn read(disk: &SimDisk, block: u64, count: usize) -> Vec<u8> {
+    let (result, buf) = disk.read(block * BLOCK as u64, blocks(count, 0xee)).await;
+    result.expect("no read fault");
+    buf.as_ref()
+        .chunks(BLOCK)
+        .map(|block| {
+            assert!(block.iter().all(|&byte| byte == block[0]), "a block is torn inside");
+            block[0]
+        })
+        .collect()
+}
+
+/// Runs a story with a disk on each of 20 seeds of the scheduler.
+fn story<F: Future<Output = ()> + 'static>(story: fn(SimDisk, Clock, Rc<RefCell<History>>) -> F) {
+    for seed in 0..20 {
+        let end = run(seed, move |executor| async move {
+            let history = Rc::default();
+            let disk = disk(&executor, seed, &history);
+            story(disk, executor.clock(), history).await;
+        });
+        assert_eq!(end, Ok(()));
+    }
+}
+
+#[test]
+fn read_sees_the_last_write_and_zeros_elsewhere() {
+    story(|disk, _, _| async move {
+        write(&disk, 7, 3, 1, Durability::Volatile).await.expect("no fault");
+        write(&disk, 8, 1, 2, Durability::Volatile).await.expect("no fault");
+        assert_eq!(read(&disk, 6, 5).await, [0, 1, 2, 1, 0]);
+    });
+}
+
+#[test]
+fn power_loss_keeps_what_was_flushed_and_any_of_the_rest() {
+    story(|disk, _, _| async move {
+        write(&disk, 0, 4, 1, Durability::Volatile).await.expect("no fault");
+        disk.flush().await.expect("no fault");
+        write(&disk, 0, 2, 2, Durability::Volatile).await.expect("no fault");
+        write(&disk, 1, 1, 3, Durability::Durable).await.expect("no fault");
+        disk.power_lost();
+        let found = read(&disk, 0, 5).await;
+        assert!([1, 2].contains(&found[0]), "{found:?}");
+        assert_eq!(found[1..], [3, 1, 1, 0]);
+    });
+}
+
+#[test]
+fn flush_covers_only_what_was_done_when_it_was_issued() {
+    let survivors: Vec<u8> = (0..40)
+        .map(|seed| {
+            let found = run(seed, move |executor| async move {
+                let disk = disk(&executor, seed, &Rc::default());
+                write(&disk, 0, 1, 1, Durability::Volatile).await.expect("no fault");
+                disk.inject(DiskFault::Slow { for_us: 1, times: 1_000 });
+                let later = async {
+                    executor.clock().sleep(Duration::from_micros(2)).await;
+                    write(&disk, 0, 1, 2, Durability::Volatile).await.expect("no fault");
+                };
+                futures_util::future::join(disk.flush(), later).await.0.expect("no fault");
+                disk.power_lost();
+                read(&disk, 0, 1).await[0]
+            });
+            found.expect("no panic")
+        })
+        .collect();
+    assert!(survivors.contains(&1) && survivors.contains(&2) && !survivors.contains(&0), "{survivors:?}");
+}
+
+#[test]
+fn process_death_keeps_what_was_acknowledged() {
+    story(|disk, _, _| async move {
+        write(&disk, 0, 2, 1, Durability::Volatile).await.expect("no fault");
+        disk.process_died();
+        assert_eq!(read(&disk, 0, 2).await, [1, 1]);
+    });
+}
+
+#[test]
+fn dropped_write_still_lands() {
+    story(|disk, clock, _| async move {
+        let late = clock.sleep(Duration::from_micros(1));
+        drop(select(Box::pin(write(&disk, 0, 1, 9, Durability::Volatile)), late).await);
+        assert_eq!(disk.buffers_held(), 1);
+        clock.sleep(Duration::from_millis(50)).await;
+        assert_eq!(disk.buffers_held(), 0);
+        assert_eq!(read(&disk, 0, 1).await, [9]);
+    });
+}
+
+#[test]
+fn failed_flush_loses_its_data_and_the_next_succeeds() {
+    story(|disk, _, history| async move {
+        write(&disk, 0, 1, 1, Durability::Volatile).await.expect("no fault");
+        disk.inject(DiskFault::FlushError { count: 1 });
+        assert!(disk.flush().await.is_err());
+        disk.flush().await.expect("the fault is used up");
+        assert_eq!(read(&disk, 0, 1).await, [1], "the cache still has it");
+        disk.power_lost();
+        assert_eq!(read(&disk, 0, 1).await, [0]);
+        assert_eq!(history.borrow().events, [Event::FlushFailed { lun: 0 }]);
+    });
+}
+
+#[test]
+fn lying_flush_taints_what_it_covers() {
+    story(|disk, _, history| async move {
+        write(&disk, 3, 2, 1, Durability::Volatile).await.expect("no fault");
+        disk.inject(DiskFault::FlushLie { count: 1 });
+        disk.flush().await.expect("it lies");
+        let taint = Event::Taint { lun: 0, offset_bytes: 3 * 512, length_bytes: 1024 };
+        assert_eq!(history.borrow().events, [taint]);
+    });
+}
+
+#[test]
+fn errors_strike_as_often_and_where_they_should() {
+    story(|disk, _, _| async move {
+        disk.inject(DiskFault::ReadError { offset_bytes: 1024, length_bytes: 512, count: 1 });
+        assert_eq!(read(&disk, 0, 2).await, [0, 0]);
+        assert!(disk.read(0, blocks(3, 0)).await.0.is_err());
+        assert_eq!(read(&disk, 0, 3).await, [0, 0, 0]);
+        disk.inject(DiskFault::WriteError { count: 1, partial: false });
+        assert!(write(&disk, 0, 1, 1, Durability::Volatile).await.is_err());
+        assert_eq!(read(&disk, 0, 1).await, [0]);
+        write(&disk, 0, 1, 1, Durability::Volatile).await.expect("the fault is used up");
+        disk.inject(DiskFault::Full { for_us: 10_000_000 });
+        write(&disk, 0, 1, 2, Durability::Volatile).await.expect("it has this page");
+        let full = write(&disk, 100, 1, 2, Durability::Volatile).await;
+        assert_eq!(full.err().and_then(|error| error.raw_os_error()), Some(28));
+    });
+}
+
+#[test]
+fn hung_operation_completes_when_the_disk_is_healed() {
+    story(|disk, clock, _| async move {
+        disk.inject(DiskFault::Hang { part: Part::Write, count: 1 });
+        let mut hung = Box::pin(write(&disk, 0, 1, 5, Durability::Volatile));
+        let wait = select(&mut hung, clock.sleep(Duration::from_secs(1_000))).await;
+        assert!(matches!(wait, futures_util::future::Either::Right(_)));
+        assert_eq!(read(&disk, 0, 1).await, [0]);
+        drop(wait);
+        disk.heal();
+        hung.await.expect("no error");
+        assert_eq!(read(&disk, 0, 1).await, [5]);
+    });
+}
+
+#[test]
+fn stall_holds_everything_back() {
+    story(|disk, clock, _| async move {
+        disk.inject(DiskFault::Stall { for_us: 2_000_000 });
+        write(&disk, 0, 1, 5, Durability::Volatile).await.expect("no error");
+        assert!(clock.now() >= Duration::from_secs(2));
+    });
+}

@@ -1,0 +1,176 @@
+//! Lets the plan's faults strike.
+
+use std::cell::Cell;
+use std::rc::Rc;
+use std::time::Duration;
+
+use crate::cluster::{Cluster, Death};
+use crate::executor::Executor;
+use crate::network::{Direction, NEVER, Network};
+use crate::plan::{Fault, FaultKind, Plan, Trigger};
+use crate::random::Draws;
+use crate::trace::{Entity, Trace};
+
+/// The faults of a run.
+#[derive(Clone)]
+pub struct Faults {
+    executor: Executor,
+    network: Network,
+    cluster: Cluster,
+    trace: Rc<std::cell::RefCell<Trace>>,
+    seed: u64,
+    initiators: u32,
+    over: Rc<Cell<bool>>,
+    struck: Rc<Cell<u64>>,
+}
+
+impl Faults {
+    /// Arms every fault of `plan`.
+    #[must_use]
+    pub fn arm(
+        plan: &Plan,
+        executor: &Executor,
+        network: &Network,
+        cluster: &Cluster,
+        trace: &Rc<std::cell::RefCell<Trace>>,
+    ) -> Self {
+        let faults = Self {
+            executor: executor.clone(),
+            network: network.clone(),
+            cluster: cluster.clone(),
+            trace: trace.clone(),
+            seed: plan.seed,
+            initiators: plan.initiators.len() as u32,
+            over: Rc::default(),
+            struck: Rc::default(),
+        };
+        for fault in plan.faults.iter().cloned() {
+            let faults = faults.clone();
+            executor.spawn(async move { faults.wait_and_strike(fault).await });
+        }
+        faults
+    }
+
+    /// No fault strikes from now on, and what they did to network and disks is undone.
+    pub async fn stop(&self) {
+        self.over.set(true);
+        self.cluster.settle().await;
+        self.network.heal();
+        self.cluster.disks().values().for_each(crate::disk::SimDisk::heal);
+    }
+
+    /// How many have struck.
+    #[must_use]
+    pub fn struck(&self) -> u64 {
+        self.struck.get()
+    }
+
+    async fn wait_and_strike(self, fault: Fault) {
+        match fault.when {
+            Trigger::AtUs(us) => self.executor.clock().sleep_until(Duration::from_micros(us)).await,
+            Trigger::AfterEvents(count) => self.cluster.events().reach(count).await,
+        }
+        if self.over.get() {
+            return;
+        }
+        self.struck.set(self.struck.get() + 1);
+        let at = self.executor.clock().now();
+        self.trace.borrow_mut().record(at, Entity::Fault(fault.id), &fault_name(&fault.kind));
+        if self.strike_network(&fault).await {
+            return;
+        }
+        self.strike_target(&fault).await;
+    }
+
+    async fn strike_network(&self, fault: &Fault) -> bool {
+        let network = &self.network;
+        match fault.kind {
+            FaultKind::Cut { initiator, cut, for_us } => {
+                network.reshape(initiator, |link| {
+                    link.cut = cut;
+                    link.coalesce = false;
+                });
+                self.restore_after(initiator, for_us).await;
+            }
+            FaultKind::Window { initiator, window_bytes, for_us } => {
+                network.reshape(initiator, |link| link.window_bytes = window_bytes);
+                self.restore_after(initiator, for_us).await;
+            }
+            FaultKind::StallLink { initiator, direction, for_us } => {
+                network.stall(initiator, direction, self.after(for_us));
+            }
+            FaultKind::Swizzle { for_us } => self.swizzle(fault.id, for_us),
+            FaultKind::Reset { initiator, direction, bytes } => network.reset_after(initiator, direction, bytes),
+            FaultKind::ResetLogin { initiator, direction, bytes } => network.reset_next(initiator, direction, bytes),
+            FaultKind::Silence { initiator } => {
+                network.stall(initiator, Direction::ToTarget, NEVER);
+                network.stall(initiator, Direction::ToInitiator, NEVER);
+            }
+            FaultKind::Connects { initiator, how, for_us } => {
+                network.fail_connects(initiator, how, self.after(for_us));
+            }
+            FaultKind::Accepts { for_us } => network.fail_accepts(self.after(for_us)),
+            _ => return false,
+        }
+        true
+    }
+
+    async fn strike_target(&self, fault: &Fault) {
+        let us = Duration::from_micros;
+        // A clean stop that does not end is judged when no fault can be the reason.
+        match fault.kind {
+            FaultKind::Disk { lun, how } => {
+                if let Some(disk) = self.cluster.disks().get(&lun) {
+                    disk.inject(how);
+                }
+            }
+            FaultKind::Crash { down_us } => drop(self.cluster.bounce(Death::Crash, us(down_us)).await),
+            FaultKind::PowerLoss { down_us } => drop(self.cluster.bounce(Death::PowerLoss, us(down_us)).await),
+            FaultKind::CleanStop { deadline_us, down_us } => {
+                drop(self.cluster.bounce(Death::CleanStop(us(deadline_us)), us(down_us)).await);
+            }
+            FaultKind::Pause { for_us } => self.cluster.pause(us(for_us)).await,
+            FaultKind::Freeze { for_us } => self.executor.clock().freeze(us(for_us)),
+            _ => {}
+        }
+    }
+
+    async fn restore_after(&self, initiator: u32, for_us: u64) {
+        self.executor.clock().sleep(Duration::from_micros(for_us)).await;
+        self.network.restore(initiator);
+    }
+
+    /// Each direction of each initiator is free again at a time of its own.
+    fn swizzle(&self, id: u32, for_us: u64) {
+        let mut draws = Draws::new(self.seed, "swizzle", id.into());
+        for initiator in 0..self.initiators {
+            for direction in [Direction::ToTarget, Direction::ToInitiator] {
+                self.network.stall(initiator, direction, self.after(draws.between(0, for_us)));
+            }
+        }
+    }
+
+    fn after(&self, us: u64) -> Duration {
+        self.executor.clock().now() + Duration::from_micros(us)
+    }
+}
+
+fn fault_name(kind: &FaultKind) -> &'static str {
+    match kind {
+        FaultKind::Cut { .. } => "cut",
+        FaultKind::Window { .. } => "window",
+        FaultKind::StallLink { .. } => "stall-link",
+        FaultKind::Swizzle { .. } => "swizzle",
+        FaultKind::Reset { .. } => "reset",
+        FaultKind::ResetLogin { .. } => "reset-login",
+        FaultKind::Silence { .. } => "silence",
+        FaultKind::Connects { .. } => "connects",
+        FaultKind::Accepts { .. } => "accepts",
+        FaultKind::Disk { .. } => "disk",
+        FaultKind::Crash { .. } => "crash",
+        FaultKind::PowerLoss { .. } => "power-loss",
+        FaultKind::CleanStop { .. } => "clean-stop",
+        FaultKind::Pause { .. } => "pause",
+        FaultKind::Freeze { .. } => "freeze",
+    }
+}

@@ -1,0 +1,7 @@
+//! `quintain-sim`: runs seeds, reproduces failures, measures the simulator's power.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    quintain_sim::cli::main()
+}

@@ -1,0 +1,418 @@
+//! The plan of a run: data, and its only input. It is drawn from a seed, kept as TOML, and shrunk by leaving parts out.
+//!
+//! Every part is drawn from a stream of its own (fault 7, disk 2, initiator 1, ...), so that leaving one out moves no
+//! other draw, neither here nor in the run.
+
+mod generate;
+#[cfg(test)]
+mod tests;
+
+use std::time::Duration;
+
+use quintain_core::limits::Limits;
+use serde::{Deserialize, Serialize};
+
+use crate::disk::{DiskFault, DiskSpeed};
+use crate::history::Unit;
+use crate::initiator::InitiatorPlan;
+use crate::network::{ConnectFault, Cut, Direction, Link};
+
+/// Name of the simulated target.
+pub const TARGET_NAME: &str = "iqn.2026-01.net.quintain.sim:target";
+
+/// A run, before it runs.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Plan {
+    /// Keys every draw that is made during the run.
+    #[serde(with = "hexadecimal")]
+    pub seed: u64,
+    /// How big it is.
+    pub profile: Profile,
+    /// The planted bug, by its name in the catalogue.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub planted: Option<String>,
+    /// In one sentence, what this plan found: for plans that are kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub story: Option<String>,
+    /// How the run ends.
+    pub ending: Ending,
+    /// The target.
+    pub target: TargetPlan,
+    /// Its logical units.
+    pub units: Vec<UnitPlan>,
+    /// The path of each initiator.
+    pub links: Vec<Link>,
+    /// The initiators.
+    pub initiators: Vec<InitiatorPlan>,
+    /// What goes wrong.
+    #[serde(default)]
+    pub faults: Vec<Fault>,
+}
+
+/// How big a run is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum Profile {
+    /// The reference: 3 initiators, 4 logical units of 4 MiB, about 1,500 commands, about 15 faults.
+    Full,
+    /// 2 initiators, 4 logical units, about 150 commands, up to 5 faults.
+    Lite,
+    /// Anything: 1 to 5 initiators, 1 to 6 logical units, 20 to 1,000 commands, 0 to 50 faults.
+    Swarm,
+}
+
+impl Profile {
+    /// As on the command line.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Full => "full",
+            Self::Lite => "lite",
+            Self::Swarm => "swarm",
+        }
+    }
+}
+
+/// What comes between the end of the faults and the last audit.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Ending {
+    /// Audit, then power loss.
+    AuditThenPowerLoss,
+    /// Power loss right after the chaos.
+    PowerLoss,
+    /// Crash right after the chaos.
+    Crash,
+    /// Clean stop and power loss right after the chaos.
+    CleanStop,
+}
+
+/// What the target is made of. Sizes are in bytes, times in milliseconds; each limit is a field of core's `Limits`.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(default)]
+pub struct TargetPlan {
+    /// Shards.
+    pub shards: u16,
+    /// The longest time a message between shards takes, in microseconds.
+    pub post_us: u64,
+    /// First StatSN of each connection (C7).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub initial_stat_sn: Option<u32>,
+    /// Workers of one shard (P7).
+    pub workers: u32,
+    /// Width of the command window.
+    pub command_window: u32,
+    /// Immediate commands of one session.
+    pub immediate_commands: u32,
+    /// Tasks of one nexus in one logical unit.
+    pub task_set_tasks: u32,
+    /// Tasks in the work queue.
+    pub work_queue_tasks: u32,
+    /// PDUs on a write list.
+    pub write_list_pdus: usize,
+    /// Bytes on a write list.
+    pub write_list_bytes: usize,
+    /// Declared MaxRecvDataSegmentLength.
+    pub max_recv_data_segment_bytes: u32,
+    /// The most accepted as MaxBurstLength.
+    pub max_burst_bytes: u32,
+    /// R2Ts of one task.
+    pub max_outstanding_r2t: u16,
+    /// Bytes of the buffer pool of one shard.
+    pub pool_bytes: usize,
+    /// Login deadline.
+    pub login_ms: u64,
+    /// How long an abort waits for the back end.
+    pub abort_ms: u64,
+    /// How long a task management function waits for data.
+    pub data_out_ms: u64,
+    /// Silence before a NOP-In; zero: never.
+    pub nop_interval_ms: u64,
+    /// For its answer.
+    pub nop_timeout_ms: u64,
+    /// A send without progress.
+    pub send_stall_ms: u64,
+    /// A closing connection.
+    pub linger_ms: u64,
+}
+
+impl Default for TargetPlan {
+    fn default() -> Self {
+        let limits = Limits::default();
+        let ms = |duration: Duration| duration.as_millis() as u64;
+        Self {
+            shards: 1,
+            post_us: 100,
+            initial_stat_sn: None,
+            workers: limits.workers,
+            command_window: limits.command_window,
+            immediate_commands: limits.immediate_commands,
+            task_set_tasks: limits.task_set_tasks,
+            work_queue_tasks: limits.work_queue_tasks,
+            write_list_pdus: limits.write_list_pdus,
+            write_list_bytes: limits.write_list_bytes,
+            max_recv_data_segment_bytes: limits.max_recv_data_segment_bytes,
+            max_burst_bytes: limits.max_burst_bytes,
+            max_outstanding_r2t: limits.max_outstanding_r2t,
+            pool_bytes: limits.pool_bytes,
+            login_ms: ms(limits.login_deadline),
+            abort_ms: ms(limits.abort_deadline),
+            data_out_ms: ms(limits.data_out_deadline),
+            nop_interval_ms: ms(limits.nop_interval),
+            nop_timeout_ms: ms(limits.nop_timeout),
+            send_stall_ms: ms(limits.send_stall),
+            linger_ms: ms(limits.linger),
+        }
+    }
+}
+
+impl TargetPlan {
+    /// As core takes them.
+    #[must_use]
+    pub fn limits(&self) -> Limits {
+        let ms = Duration::from_millis;
+        Limits {
+            workers: self.workers,
+            command_window: self.command_window,
+            immediate_commands: self.immediate_commands,
+            task_set_tasks: self.task_set_tasks,
+            work_queue_tasks: self.work_queue_tasks,
+            write_list_pdus: self.write_list_pdus,
+            write_list_bytes: self.write_list_bytes,
+            max_recv_data_segment_bytes: self.max_recv_data_segment_bytes,
+            max_burst_bytes: self.max_burst_bytes,
+            max_outstanding_r2t: self.max_outstanding_r2t,
+            pool_bytes: self.pool_bytes,
+            login_deadline: ms(self.login_ms),
+            abort_deadline: ms(self.abort_ms),
+            data_out_deadline: ms(self.data_out_ms),
+            nop_interval: ms(self.nop_interval_ms),
+            nop_timeout: ms(self.nop_timeout_ms),
+            send_stall: ms(self.send_stall_ms),
+            linger: ms(self.linger_ms),
+            ..Limits::default()
+        }
+    }
+}
+
+/// A logical unit and the disk behind it.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct UnitPlan {
+    /// Its number.
+    pub lun: u16,
+    /// What stores it.
+    pub kind: UnitKind,
+    /// WCE: writes are acknowledged before they are durable.
+    pub write_back: bool,
+    /// Logical block length, in bytes.
+    pub block_bytes: u32,
+    /// What the disk writes atomically, in bytes.
+    pub physical_block_bytes: u32,
+    /// Size in bytes.
+    pub size_bytes: u64,
+    /// How fast the disk is.
+    pub speed: DiskSpeed,
+}
+
+/// What stores a logical unit.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum UnitKind {
+    /// Nothing.
+    Nullio,
+    /// A file.
+    Fileio,
+    /// A block device.
+    Blockio,
+}
+
+impl UnitPlan {
+    /// As the history's checker needs it.
+    #[must_use]
+    pub fn unit(&self) -> Unit {
+        Unit {
+            lun: self.lun,
+            block_bytes: self.block_bytes,
+            blocks: self.size_bytes / u64::from(self.block_bytes),
+            write_cache: self.write_back,
+            nullio: self.kind == UnitKind::Nullio,
+        }
+    }
+}
+
+/// Something that goes wrong once.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Fault {
+    /// Its name in a shrunk plan; keys its draws.
+    pub id: u32,
+    /// When.
+    pub when: Trigger,
+    /// What.
+    #[serde(flatten)]
+    pub kind: FaultKind,
+}
+
+/// When a fault strikes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Trigger {
+    /// At this time, in microseconds.
+    AtUs(u64),
+    /// Right after this many events of core: shrinks and replays better than a time.
+    AfterEvents(u64),
+}
+
+/// What goes wrong. The ids are those of the catalogue of faults (docs/SIMULATION.md).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "fault")]
+pub enum FaultKind {
+    /// An initiator's connections are cut elsewhere for a while (N1).
+    Cut {
+        /// Whose.
+        initiator: u32,
+        /// Where.
+        cut: Cut,
+        /// How long, in microseconds.
+        for_us: u64,
+    },
+    /// The window of an initiator's connections is small, or closed, for a while (N3, N5).
+    Window {
+        /// Whose.
+        initiator: u32,
+        /// In bytes.
+        window_bytes: usize,
+        /// How long, in microseconds.
+        for_us: u64,
+    },
+    /// Nothing arrives in one direction for a while (N6).
+    StallLink {
+        /// Whose connections.
+        initiator: u32,
+        /// Which way.
+        direction: Direction,
+        /// How long, in microseconds.
+        for_us: u64,
+    },
+    /// Nothing arrives anywhere; then one direction after the other is free again, in any order (N7).
+    Swizzle {
+        /// Until the last is free, in microseconds.
+        for_us: u64,
+    },
+    /// RST once so many more bytes were sent (N8).
+    Reset {
+        /// Whose connections.
+        initiator: u32,
+        /// Counted in this direction.
+        direction: Direction,
+        /// How many.
+        bytes: u64,
+    },
+    /// RST at a byte of the next login (N16).
+    ResetLogin {
+        /// Whose next connection.
+        initiator: u32,
+        /// Counted in this direction.
+        direction: Direction,
+        /// How many.
+        bytes: u64,
+    },
+    /// The connections of an initiator are silent for ever: no FIN, no RST (N10).
+    Silence {
+        /// Whose.
+        initiator: u32,
+    },
+    /// New connections fail for a while (N11).
+    Connects {
+        /// Whose.
+        initiator: u32,
+        /// How.
+        how: ConnectFault,
+        /// How long, in microseconds.
+        for_us: u64,
+    },
+    /// The target cannot accept for a while (N11).
+    Accepts {
+        /// How long, in microseconds.
+        for_us: u64,
+    },
+    /// A disk fails (D1 to D9, D14).
+    Disk {
+        /// Which.
+        lun: u16,
+        /// How.
+        #[serde(flatten)]
+        how: DiskFault,
+    },
+    /// The process dies and comes back (P1).
+    Crash {
+        /// After this time, in microseconds.
+        down_us: u64,
+    },
+    /// The machine loses power and comes back (P2, D7, D8).
+    PowerLoss {
+        /// After this time, in microseconds.
+        down_us: u64,
+    },
+    /// The process stops cleanly under load and comes back (P4).
+    CleanStop {
+        /// How long commands may take to finish, in microseconds.
+        deadline_us: u64,
+        /// After this time, in microseconds.
+        down_us: u64,
+    },
+    /// The process stands still for a while, the kernel does not (P5).
+    Pause {
+        /// How long, in microseconds.
+        for_us: u64,
+    },
+    /// Everything stands still for a while; then all timers fire at once (C4).
+    Freeze {
+        /// How long, in microseconds.
+        for_us: u64,
+    },
+}
+
+impl Plan {
+    /// Reads a plan.
+    ///
+    /// # Errors
+    /// What is wrong with the text, and where.
+    pub fn from_toml(text: &str) -> Result<Self, String> {
+        toml::from_str(text).map_err(|error| error.to_string())
+    }
+
+    /// The plan as text.
+    ///
+    /// # Panics
+    /// Never: every plan can be written.
+    #[must_use]
+    pub fn to_toml(&self) -> String {
+        toml::to_string(self).expect("a plan has no value that TOML lacks")
+    }
+}
+
+/// A 64-bit number as TOML's integers cannot hold it.
+mod hexadecimal {
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(value: &u64, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&format!("{value:#x}"))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        crate::plan::parse_seed(&text).map_err(serde::de::Error::custom)
+    }
+}
+
+/// A seed as people write it: 0x1f or 31.
+///
+/// # Errors
+/// When it is neither.
+pub fn parse_seed(text: &str) -> Result<u64, String> {
+    let parsed = match text.strip_prefix("0x") {
+        Some(digits) => u64::from_str_radix(digits, 16),
+        None => text.parse(),
+    };
+    parsed.map_err(|error| format!("\"{text}\" is not a seed ({error}); write one like 0x1f or 31"))
+}

@@ -1,0 +1,264 @@
+//! From a seed to a plan.
+
+use super::{Ending, Fault, FaultKind, Plan, Profile, TARGET_NAME, TargetPlan, Trigger, UnitKind, UnitPlan};
+use crate::disk::{DiskFault, DiskSpeed, Part};
+use crate::history::Unit;
+use crate::initiator::InitiatorPlan;
+use crate::network::{ConnectFault, Cut, Direction, Link};
+use crate::random::Draws;
+
+const MIB: u64 = 1 << 20;
+/// Events of core that a command makes, roughly: to spread faults over a run.
+const EVENTS_PER_COMMAND: u64 = 5;
+
+/// How much of everything.
+struct Scale {
+    initiators: u32,
+    units: u16,
+    commands: u64,
+    faults: u64,
+}
+
+/// A group of faults that swarm testing switches on or off as one.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Family {
+    Cut,
+    Window,
+    Stall,
+    Swizzle,
+    Reset,
+    Silence,
+    Connect,
+    DiskSlow,
+    DiskHang,
+    DiskError,
+    FlushError,
+    FlushLie,
+    DiskFull,
+    Crash,
+    PowerLoss,
+    CleanStop,
+    Pause,
+    Freeze,
+}
+
+const FAMILIES: [Family; 18] = [
+    Family::Cut,
+    Family::Window,
+    Family::Stall,
+    Family::Swizzle,
+    Family::Reset,
+    Family::Silence,
+    Family::Connect,
+    Family::DiskSlow,
+    Family::DiskHang,
+    Family::DiskError,
+    Family::FlushError,
+    Family::FlushLie,
+    Family::DiskFull,
+    Family::Crash,
+    Family::PowerLoss,
+    Family::CleanStop,
+    Family::Pause,
+    Family::Freeze,
+];
+
+impl Plan {
+    /// The plan of `seed`.
+    #[must_use]
+    pub fn generate(seed: u64, profile: Profile) -> Self {
+        let scale = scale(profile, &mut Draws::new(seed, "plan-scale", 0));
+        let target = target(&mut Draws::new(seed, "plan-target", 0));
+        let units: Vec<UnitPlan> =
+            (0..scale.units).map(|lun| unit(lun, &mut Draws::new(seed, "plan-unit", lun.into()))).collect();
+        let shapes: Vec<Unit> = units.iter().map(UnitPlan::unit).collect();
+        let entity = |stream, index: u32| Draws::new(seed, stream, index.into());
+        let links = (0..scale.initiators).map(|index| link(&mut entity("plan-link", index))).collect();
+        let initiators = (0..scale.initiators)
+            .map(|index| initiator(&mut entity("plan-initiator", index), &shapes, &scale, index))
+            .collect();
+        let ending = *Draws::new(seed, "plan-ending", 0).pick(&[
+            Ending::AuditThenPowerLoss,
+            Ending::PowerLoss,
+            Ending::Crash,
+            Ending::CleanStop,
+        ]);
+        let families = families(&mut Draws::new(seed, "plan-swarm", 0));
+        let faults = if families.is_empty() { 0 } else { scale.faults as u32 };
+        let faults = (0..faults).map(|id| fault(id, &mut entity("plan-fault", id), &families, &scale)).collect();
+        Self { seed, profile, planted: None, story: None, ending, target, units, links, initiators, faults }
+    }
+}
+
+fn scale(profile: Profile, draws: &mut Draws) -> Scale {
+    match profile {
+        Profile::Full => {
+            let faults = match draws.below(20) {
+                0 => 0,
+                1 => 1,
+                2 => 2,
+                3 | 4 => 5,
+                _ => draws.between(12, 22),
+            };
+            Scale { initiators: 3, units: 4, commands: 1_500, faults }
+        }
+        Profile::Lite => Scale { initiators: 2, units: 4, commands: 150, faults: *draws.pick(&[0, 1, 2, 5]) },
+        Profile::Swarm => Scale {
+            initiators: draws.between(1, 5) as u32,
+            units: draws.between(1, 6) as u16,
+            commands: draws.log_between(20, 1_000),
+            faults: *draws.pick(&[0, 1, 2, 5, 20, 50]),
+        },
+    }
+}
+
+/// Each family with probability one half: leaving some out lets the others go deeper.
+fn families(draws: &mut Draws) -> Vec<Family> {
+    FAMILIES.into_iter().filter(|_| draws.chance(1, 2)).collect()
+}
+
+fn target(draws: &mut Draws) -> TargetPlan {
+    let default = TargetPlan::default();
+    // Every knob draws the same number of times, so that adding one at the end moves none.
+    let mut knob = |choices: &[u64]| {
+        let (keep, choice) = (draws.chance(1, 2), *draws.pick(choices));
+        (!keep).then_some(choice)
+    };
+    let as_u32 = |value: Option<u64>, default: u32| value.map_or(default, |value| value as u32);
+    let as_usize = |value: Option<u64>, default: usize| value.map_or(default, |value| value as usize);
+    TargetPlan {
+        shards: knob(&[1, 2, 2]).unwrap_or(1) as u16,
+        post_us: knob(&[0, 10, 1_000, 20_000]).unwrap_or(default.post_us),
+        initial_stat_sn: knob(&[0, 0x7fff_fff0, 0xffff_fff0, 0xffff_ffff]).map(|value| value as u32),
+        workers: as_u32(knob(&[1, 1, 2, 4, 16]), default.workers),
+        command_window: as_u32(knob(&[1, 2, 4, 16, 64]), default.command_window),
+        immediate_commands: as_u32(knob(&[1, 2, 8]), default.immediate_commands),
+        task_set_tasks: as_u32(knob(&[1, 2, 8, 32]), default.task_set_tasks),
+        work_queue_tasks: as_u32(knob(&[2, 8, 64]), default.work_queue_tasks),
+        write_list_pdus: as_usize(knob(&[8, 32, 256]), default.write_list_pdus),
+        write_list_bytes: as_usize(knob(&[64 << 10, 1 << 20]), default.write_list_bytes),
+        max_recv_data_segment_bytes: as_u32(knob(&[8 << 10, 64 << 10, 512 << 10]), default.max_recv_data_segment_bytes),
+        max_burst_bytes: as_u32(knob(&[16 << 10, 64 << 10, 256 << 10]), default.max_burst_bytes),
+        max_outstanding_r2t: knob(&[1, 2, 4]).map_or(default.max_outstanding_r2t, |value| value as u16),
+        pool_bytes: as_usize(knob(&[8 << 20, 16 << 20]), default.pool_bytes),
+        login_ms: default.login_ms,
+        abort_ms: knob(&[50, 500, 2_000]).unwrap_or(default.abort_ms),
+        data_out_ms: knob(&[50, 500, 2_000]).unwrap_or(default.data_out_ms),
+        nop_interval_ms: knob(&[0, 500, 2_000]).unwrap_or(default.nop_interval_ms),
+        nop_timeout_ms: knob(&[500, 5_000]).unwrap_or(default.nop_timeout_ms),
+        send_stall_ms: knob(&[2_000, 10_000]).unwrap_or(default.send_stall_ms),
+        linger_ms: knob(&[10, 500]).unwrap_or(default.linger_ms),
+    }
+}
+
+fn unit(lun: u16, draws: &mut Draws) -> UnitPlan {
+    let kind = match (lun, draws.below(4)) {
+        (0, _) => UnitKind::Fileio,
+        (_, 0) if lun >= 2 => UnitKind::Nullio,
+        (_, 0 | 1) => UnitKind::Blockio,
+        _ => UnitKind::Fileio,
+    };
+    let block_bytes = *draws.pick(&[512, 512, 4096]);
+    UnitPlan {
+        lun,
+        kind,
+        write_back: draws.chance(1, 2) && kind != UnitKind::Nullio,
+        block_bytes,
+        physical_block_bytes: *draws.pick(&[block_bytes, 4096]),
+        size_bytes: 4 * MIB,
+        speed: DiskSpeed { latency_min_us: draws.log_between(5, 500), latency_tail_us: draws.log_between(5, 1_000) },
+    }
+}
+
+fn link(draws: &mut Draws) -> Link {
+    let cut = match draws.below(8) {
+        0 => Cut::Fields,
+        1 => Cut::Random(draws.log_between(64, 8_192) as usize),
+        2 | 3 => Cut::Every(1_460),
+        _ => Cut::Nowhere,
+    };
+    Link {
+        latency_min_us: draws.log_between(10, 500),
+        latency_tail_us: draws.log_between(1, 200),
+        slow_one_in: *draws.pick(&[0, 0, 50, 500]),
+        ns_per_kib: *draws.pick(&[0, 800, 8_000]),
+        window_bytes: *draws.pick(&[4 << 10, 64 << 10, 256 << 10, 1 << 20]),
+        cut,
+        coalesce: draws.chance(1, 2),
+    }
+}
+
+fn initiator(draws: &mut Draws, units: &[Unit], scale: &Scale, index: u32) -> InitiatorPlan {
+    // The first one is always well-behaved, so that no run is without a witness.
+    let hostile = draws.chance(1, 4) && index > 0;
+    let commands = (scale.commands / u64::from(scale.initiators)).max(1) as usize;
+    debug_assert!(TARGET_NAME.len() <= 223, "iSCSI names are bounded");
+    InitiatorPlan::generate(draws, units, commands, index, hostile)
+}
+
+fn fault(id: u32, draws: &mut Draws, families: &[Family], scale: &Scale) -> Fault {
+    let family = *draws.pick(families);
+    let when = if draws.chance(1, 3) {
+        Trigger::AtUs(draws.log_between(1_000, 2_000_000))
+    } else {
+        Trigger::AfterEvents(draws.between(20, scale.commands * EVENTS_PER_COMMAND))
+    };
+    Fault { id, when, kind: kind(family, draws, scale) }
+}
+
+fn kind(family: Family, draws: &mut Draws, scale: &Scale) -> FaultKind {
+    let initiator = draws.below(scale.initiators.into()) as u32;
+    let lun = draws.below(scale.units.into()) as u16;
+    let direction = *draws.pick(&[Direction::ToTarget, Direction::ToInitiator]);
+    let for_us = draws.log_between(100, 4_000_000);
+    let down_us = draws.log_between(1_000, 2_000_000);
+    let count = draws.log_between(1, 8);
+    let disk = |how| FaultKind::Disk { lun, how };
+    match family {
+        Family::Cut => FaultKind::Cut { initiator, cut: fine_cut(draws), for_us: for_us.min(20_000) },
+        Family::Window => FaultKind::Window {
+            initiator,
+            window_bytes: *draws.pick(&[0, 1, 48, 600, 4_096]),
+            for_us: for_us.min(500_000),
+        },
+        Family::Stall => FaultKind::StallLink { initiator, direction, for_us: for_us * draws.log_between(1, 16) },
+        Family::Swizzle => FaultKind::Swizzle { for_us },
+        Family::Reset if draws.chance(1, 3) => {
+            FaultKind::ResetLogin { initiator, direction, bytes: draws.between(1, 600) }
+        }
+        Family::Reset => FaultKind::Reset { initiator, direction, bytes: draws.log_between(1, 60_000) },
+        Family::Silence => FaultKind::Silence { initiator },
+        Family::Connect if draws.chance(1, 4) => FaultKind::Accepts { for_us },
+        Family::Connect => {
+            let how = *draws.pick(&[ConnectFault::Refused, ConnectFault::Hangs, ConnectFault::AcceptFails]);
+            FaultKind::Connects { initiator, how, for_us }
+        }
+        Family::DiskSlow if draws.chance(1, 2) => disk(DiskFault::Stall { for_us }),
+        Family::DiskSlow => disk(DiskFault::Slow { for_us, times: draws.log_between(2, 200) }),
+        Family::DiskHang => {
+            disk(DiskFault::Hang { part: *draws.pick(&[Part::Read, Part::Write, Part::Write, Part::Flush]), count })
+        }
+        Family::DiskError if draws.chance(1, 2) => {
+            let length_bytes = draws.log_between(512, 4 * MIB);
+            let offset_bytes = draws.below(4 * MIB - length_bytes + 1);
+            disk(DiskFault::ReadError { offset_bytes, length_bytes, count: *draws.pick(&[1, count, 1_000]) })
+        }
+        Family::DiskError => disk(DiskFault::WriteError { count, partial: draws.chance(1, 2) }),
+        Family::FlushError => disk(DiskFault::FlushError { count: count.min(2) }),
+        Family::FlushLie => disk(DiskFault::FlushLie { count }),
+        Family::DiskFull => disk(DiskFault::Full { for_us }),
+        Family::Crash => FaultKind::Crash { down_us },
+        Family::PowerLoss => FaultKind::PowerLoss { down_us },
+        Family::CleanStop => FaultKind::CleanStop { deadline_us: draws.log_between(1_000, 5_000_000), down_us },
+        Family::Pause => FaultKind::Pause { for_us },
+        Family::Freeze => FaultKind::Freeze { for_us: for_us * draws.log_between(1, 32) },
+    }
+}
+
+fn fine_cut(draws: &mut Draws) -> Cut {
+    match draws.below(3) {
+        0 => Cut::Every(1),
+        1 => Cut::Random(draws.log_between(2, 100) as usize),
+        _ => Cut::Fields,
+    }
+}

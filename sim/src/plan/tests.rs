@@ -1,0 +1,47 @@
+use super::*;
+
+#[test]
+fn plan_survives_toml() {
+    for profile in [Profile::Full, Profile::Lite, Profile::Swarm] {
+        for seed in [0, 1, 77, u64::MAX] {
+            let plan = Plan::generate(seed, profile);
+            let text = plan.to_toml();
+            let read = Plan::from_toml(&text).unwrap_or_else(|error| panic!("{error}\n{text}"));
+            assert!(read == plan, "seed {seed:#x} of {}", profile.name());
+        }
+    }
+}
+
+#[test]
+fn seed_alone_decides_the_plan() {
+    assert!(Plan::generate(5, Profile::Full) == Plan::generate(5, Profile::Full));
+    assert!(Plan::generate(5, Profile::Full) != Plan::generate(6, Profile::Full));
+}
+
+#[test]
+fn full_profile_is_the_reference() {
+    let plans: Vec<Plan> = (0..200).map(|seed| Plan::generate(seed, Profile::Full)).collect();
+    let faults: usize = plans.iter().map(|plan| plan.faults.len()).sum();
+    assert!((12..=18).contains(&(faults / plans.len())), "{} faults in {} plans", faults, plans.len());
+    assert!(plans.iter().any(|plan| plan.faults.is_empty()));
+    assert!(plans.iter().all(|plan| plan.initiators.len() == 3 && plan.units.len() == 4));
+}
+
+#[test]
+fn faults_are_keyed_by_themselves() {
+    // Fault 3 is the same whether the plan has 4 faults or 20: nothing that comes before or after moves it.
+    let big = (0..400).map(|seed| Plan::generate(seed, Profile::Swarm)).find(|plan| plan.faults.len() > 10);
+    let big = big.expect("some plan is big");
+    let text = big.to_toml();
+    let mut smaller = Plan::from_toml(&text).expect("it was written");
+    let removed = smaller.faults.remove(2);
+    assert_eq!(removed.id, 2);
+    assert!(smaller.faults.iter().zip(big.faults.iter().filter(|fault| fault.id != 2)).all(|(a, b)| a == b));
+}
+
+#[test]
+fn seeds_are_read_as_people_write_them() {
+    assert_eq!(parse_seed("0xff"), Ok(255));
+    assert_eq!(parse_seed("31"), Ok(31));
+    assert!(parse_seed("abc").is_err_and(|error| error.contains("write one like")));
+}

@@ -1,0 +1,267 @@
+//! One run: `Plan -> Verdict`.
+//!
+//! Phases: chaos (the initiators do their steps while the plan's faults strike), faults stop, the plan's ending, the
+//! audit (every logical unit can be written, flushed and read again, every block is read), power loss, the audit
+//! again, and a clean stop after which nothing may be left over.
+
+mod observers;
+
+use std::cell::{Cell, RefCell};
+use std::fs::File;
+use std::rc::Rc;
+use std::time::Duration;
+
+use futures_util::future::{Either, select};
+use quintain_core::planted;
+
+use crate::cluster::{Cluster, ClusterParts, Death, SimWorld};
+use crate::executor::{self, Executor, Lost};
+use crate::faults::Faults;
+use crate::history::Event as HistoryEvent;
+use crate::initiator::{self, Phase, Report, Shared};
+use crate::network::Network;
+use crate::oracle;
+use crate::plan::{Ending, Plan, TARGET_NAME, UnitPlan};
+use crate::trace::Trace;
+use crate::verdict::{Failure, Stats, Verdict};
+use observers::Observers;
+
+/// Virtual time after which the chaos ends, whatever the initiators have done.
+const CHAOS_MAX: Duration = Duration::from_secs(600);
+/// Virtual time for all that a healed target and its initiators still have to do.
+const RECOVERY_MAX: Duration = Duration::from_secs(1_200);
+/// For the commands of a clean stop.
+const STOP_DEADLINE: Duration = Duration::from_secs(10);
+/// How long the target is down between two phases.
+const DOWN: Duration = Duration::from_millis(50);
+/// More failures of one run than these add nothing.
+const FAILURES_MAX: usize = 20;
+
+/// What a run needs besides its plan.
+#[derive(Default)]
+pub struct Options {
+    /// Where to write the trace to.
+    pub trace: Option<File>,
+    /// Real time for the run; zero: two minutes.
+    pub limit: Duration,
+}
+
+/// Runs `plan` on a thread of its own.
+#[must_use]
+pub fn run(plan: &Plan, options: Options) -> Verdict {
+    let limit = if options.limit.is_zero() { Duration::from_secs(120) } else { options.limit };
+    let (seed, plan) = (plan.seed, plan.clone());
+    let result = executor::run(seed, limit, move |executor| async move {
+        let bug = plan.planted.as_deref().map(|name| planted_bug(name).expect("the command line checked the name"));
+        planted::select(bug);
+        Run::new(plan, executor, options.trace).play().await
+    });
+    let message = match result {
+        Ok(verdict) => return verdict,
+        Err(Lost::Panic(story)) => story,
+        Err(Lost::Watchdog) => format!("watchdog: the run did not end within {limit:?} of real time"),
+    };
+    Verdict { failures: vec![Failure { oracle: "S6", message }], ..Verdict::default() }
+}
+
+/// The planted bug called `name`.
+#[must_use]
+pub fn planted_bug(name: &str) -> Option<planted::Bug> {
+    planted::CATALOGUE.iter().find(|entry| entry.name == name).map(|entry| entry.bug)
+}
+
+struct Run {
+    plan: Plan,
+    executor: Executor,
+    network: Network,
+    cluster: Cluster,
+    trace: Rc<RefCell<Trace>>,
+    observers: Observers,
+    shared: Shared,
+    failures: RefCell<Vec<Failure>>,
+    reports: Rc<RefCell<Vec<Report>>>,
+    faults: Cell<u64>,
+}
+
+impl Run {
+    fn new(plan: Plan, executor: Executor, trace_file: Option<File>) -> Self {
+        let trace: Rc<RefCell<Trace>> = Rc::default();
+        if let Some(file) = trace_file {
+            trace.borrow_mut().write_to(file);
+        }
+        let observers = Observers::new(&plan);
+        let units = plan.units.iter().map(UnitPlan::unit).collect();
+        let shared = Shared::new(plan.seed, TARGET_NAME, units);
+        let network = Network::new(executor.clock(), plan.seed, plan.links.clone(), trace.clone(), observers.tap());
+        let parts = ClusterParts {
+            executor: executor.clone(),
+            network: network.clone(),
+            trace: trace.clone(),
+            history: shared.history.clone(),
+            sink: observers.sink(),
+        };
+        let cluster = Cluster::new(&plan, parts);
+        Self {
+            plan,
+            executor,
+            network,
+            cluster,
+            trace,
+            observers,
+            shared,
+            failures: RefCell::default(),
+            reports: Rc::default(),
+            faults: Cell::new(0),
+        }
+    }
+
+    /// All phases; a panic anywhere ends the run.
+    async fn play(self) -> Verdict {
+        let phases = self.phases();
+        let panicked = self.executor.panicked();
+        let panic = match select(std::pin::pin!(phases), std::pin::pin!(panicked)).await {
+            Either::Left(((), _)) => None,
+            Either::Right((story, _)) => Some(story),
+        };
+        if let Some(story) = panic {
+            self.fail("S6", story);
+        }
+        self.judge()
+    }
+
+    async fn phases(&self) {
+        self.cluster.start();
+        self.watch_bounds();
+        let faults = Faults::arm(&self.plan, &self.executor, &self.network, &self.cluster, &self.trace);
+        let initiators = self.start_initiators();
+        let clock = self.executor.clock();
+        let chaos = select(Box::pin(initiators), clock.sleep(CHAOS_MAX)).await;
+        faults.stop().await;
+        self.faults.set(faults.struck());
+        self.shared.phase.set(Phase::Healed);
+        if let Either::Right((_, initiators)) = chaos
+            && let Either::Right(_) = select(initiators, clock.sleep(RECOVERY_MAX)).await
+        {
+            self.fail("S1", format!("initiators have not come to their end {RECOVERY_MAX:?} after the last fault"));
+            return;
+        }
+        self.end().await;
+        if self.failures.borrow().is_empty()
+            && let Err(complaints) = self.cluster.retire(STOP_DEADLINE).await
+        {
+            complaints.into_iter().for_each(|complaint| self.fail("S5", complaint));
+        }
+        self.executor.shut_down().await;
+    }
+
+    /// What the plan says to come after the chaos, and the audits.
+    async fn end(&self) {
+        let deaths: &[Option<Death>] = match self.plan.ending {
+            Ending::AuditThenPowerLoss => &[None, Some(Death::PowerLoss)],
+            Ending::PowerLoss => &[Some(Death::PowerLoss)],
+            Ending::Crash => &[Some(Death::Crash), Some(Death::PowerLoss)],
+            Ending::CleanStop => &[Some(Death::CleanStop(STOP_DEADLINE)), Some(Death::PowerLoss)],
+        };
+        for death in deaths {
+            if let Some(death) = *death
+                && let Err(complaint) = self.cluster.bounce(death, DOWN).await
+            {
+                self.fail("S1", complaint);
+            }
+            if !self.audit().await {
+                return;
+            }
+        }
+    }
+
+    /// Every logical unit works (S1), and every block is read.
+    async fn audit(&self) -> bool {
+        self.shared.phase.set(Phase::Audit);
+        let world = SimWorld::new(&self.executor, &self.network, 0);
+        let (shared, units) = (self.shared.clone(), self.plan.units.iter().map(UnitPlan::unit).collect::<Vec<_>>());
+        let audit = self.executor.on_node("auditor", async move { initiator::audit(world, shared, &units).await });
+        match select(std::pin::pin!(audit), self.executor.clock().sleep(RECOVERY_MAX)).await {
+            Either::Left((Ok(()), _)) => true,
+            Either::Left((Err(violation), _)) => {
+                self.fail(violation.oracle, violation.message);
+                false
+            }
+            Either::Right(_) => {
+                self.fail("S1", format!("the audit has not come to its end in {RECOVERY_MAX:?}"));
+                false
+            }
+        }
+    }
+
+    /// Plays every initiator; completes when all have come to their end.
+    fn start_initiators(&self) -> impl Future<Output = ()> + use<> {
+        let plays = self.plan.initiators.clone().into_iter().zip(0..).map(|(plan, index)| {
+            let world = SimWorld::new(&self.executor, &self.network, index);
+            let (shared, reports, executor) = (self.shared.clone(), self.reports.clone(), self.executor.clone());
+            async move {
+                let play = async move { initiator::run(world, &plan, shared).await };
+                let report = executor.on_node("initiator", play).await;
+                reports.borrow_mut().push(report);
+            }
+        });
+        let plays: Vec<_> = plays.collect();
+        async move { drop(futures_util::future::join_all(plays).await) }
+    }
+
+    /// Looks at the target's bounds now and then (S4), ever less often.
+    fn watch_bounds(&self) {
+        let (cluster, clock) = (self.cluster.clone(), self.executor.clock());
+        let violations = self.shared.violations.clone();
+        self.executor.spawn(async move {
+            let mut pause = Duration::from_millis(1);
+            loop {
+                clock.sleep(pause).await;
+                pause = (pause * 5 / 4).min(Duration::from_secs(10));
+                if let Some(message) = cluster.over_bounds().pop() {
+                    violations.borrow_mut().push(initiator::Violation { oracle: "S4", message });
+                    return;
+                }
+            }
+        });
+    }
+
+    fn judge(self) -> Verdict {
+        let violations = self.shared.violations.borrow();
+        let mut failures = self.failures.take();
+        failures.extend(violations.iter().map(|v| Failure { oracle: v.oracle, message: v.message.clone() }));
+        let history = self.shared.history.borrow();
+        let finding = |finding: oracle::Finding| Failure { oracle: finding.oracle, message: finding.message };
+        failures.extend(oracle::check_history(&history).into_iter().map(finding));
+        failures.extend(self.observers.findings().into_iter().map(finding));
+        failures.truncate(FAILURES_MAX);
+        let mut trace = self.trace.borrow_mut();
+        let now = self.executor.clock().now();
+        for event in &history.events {
+            trace.history(now, event);
+        }
+        Verdict { failures, trace_hash: trace.hash(), stats: self.stats(&trace, &history.events) }
+    }
+
+    fn stats(&self, trace: &Trace, history: &[HistoryEvent]) -> Stats {
+        let invoked = |event: &&HistoryEvent| matches!(event, HistoryEvent::Invoke { .. });
+        let mut stats = Stats {
+            commands: history.iter().filter(invoked).count() as u64,
+            faults: self.faults.get(),
+            events: trace.events(),
+            task_steps: self.executor.clock().steps(),
+            virtual_us: self.executor.clock().now().as_micros() as u64,
+            ..Stats::default()
+        };
+        for report in self.reports.borrow().iter() {
+            stats.good += report.good;
+            stats.logins += report.logins;
+            stats.steps_left += report.steps_left;
+            stats.attacks += report.attacks;
+        }
+        stats
+    }
+
+    fn fail(&self, oracle: &'static str, message: String) {
+        self.failures.borrow_mut().push(Failure { oracle, message });
+    }
+}

@@ -1,0 +1,328 @@
+//! The world as core sees it: executor, clock, entropy, buffers, messages between shards, events.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::future::poll_fn;
+use std::pin::pin;
+use std::rc::Rc;
+use std::task::{Poll, Waker};
+use std::time::Duration;
+
+use futures_util::future::select;
+use quintain_core::env::{Runtime, ShardMessage};
+use quintain_core::event::Event;
+use quintain_core::id::ShardId;
+
+use crate::disk::SimDisk;
+use crate::executor::Executor;
+use crate::network::{Network, Parked, SimStream};
+use crate::random::Draws;
+use crate::trace::{Entity, Trace};
+
+/// What a buffer holds before anybody wrote to it (oracle B4): no sound stamp, and not zero.
+const POISON: u64 = 0xbadd_ecaf_5eed_f00d;
+
+/// Takes every event of core.
+pub type EventSink = Rc<RefCell<dyn FnMut(Duration, &Event)>>;
+
+/// One run of the target's process, from its start to its death: what its shards share.
+pub struct Process {
+    executor: Executor,
+    network: Network,
+    number: u64,
+    shards: Vec<PerShard>,
+    trace: Rc<RefCell<Trace>>,
+    sink: EventSink,
+    events: Rc<Events>,
+    post_us: u64,
+}
+
+struct PerShard {
+    pool: Rc<Pool>,
+    entropy: RefCell<Draws>,
+    mailbox: Mailbox,
+}
+
+/// How to make a [`Process`].
+pub struct ProcessParts {
+    /// Where tasks run.
+    pub executor: Executor,
+    /// Where connections are.
+    pub network: Network,
+    /// The seed of the run.
+    pub seed: u64,
+    /// How many processes of the target there were before.
+    pub number: u64,
+    /// How many shards it has.
+    pub shards: u16,
+    /// Bytes of the buffer pool of one shard.
+    pub pool_bytes: usize,
+    /// The longest time a message between shards takes, in microseconds.
+    pub post_us: u64,
+    /// The trace of the run.
+    pub trace: Rc<RefCell<Trace>>,
+    /// Takes core's events.
+    pub sink: EventSink,
+    /// Counts core's events.
+    pub events: Rc<Events>,
+}
+
+impl Process {
+    /// A new process with empty pools and mailboxes.
+    #[must_use]
+    pub fn new(parts: ProcessParts) -> Rc<Self> {
+        let ProcessParts { executor, network, seed, number, shards, pool_bytes, post_us, trace, sink, events } = parts;
+        let shard = |shard: u16| PerShard {
+            pool: Rc::new(Pool { bytes_max: pool_bytes, poison: POISON ^ seed.rotate_left(7), ..Pool::default() }),
+            entropy: RefCell::new(Draws::new(seed, "entropy", number << 16 | u64::from(shard))),
+            mailbox: Mailbox::new(Draws::new(seed, "mailbox", number << 16 | u64::from(shard))),
+        };
+        let shards = (0..shards).map(shard).collect();
+        Rc::new(Self { executor, network, number, shards, trace, sink, events, post_us })
+    }
+
+    /// The view of one shard.
+    #[must_use]
+    pub fn runtime(self: &Rc<Self>, shard: ShardId) -> SimRuntime {
+        SimRuntime { process: self.clone(), shard }
+    }
+
+    /// How many of them there were before.
+    #[must_use]
+    pub fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// Buffers that are out of their pools.
+    #[must_use]
+    pub fn buffers_alive(&self) -> u64 {
+        self.shards.iter().map(|shard| shard.pool.buffers.get()).sum()
+    }
+
+    /// The most bytes that one pool had out at one time.
+    #[must_use]
+    pub fn pool_high_water(&self) -> usize {
+        self.shards.iter().map(|shard| shard.pool.high_water.get()).max().unwrap_or(0)
+    }
+
+    /// Hands the messages for `shard` to `deliver` as they arrive, for ever.
+    pub async fn deliver(&self, shard: ShardId, mut deliver: impl FnMut(ShardMessage<Parked>)) {
+        let clock = self.executor.clock();
+        let mailbox = &self.shards[usize::from(shard.0)].mailbox;
+        loop {
+            let next = mailbox.next();
+            let news = poll_fn(|cx| {
+                if mailbox.next() == next {
+                    *mailbox.waker.borrow_mut() = Some(cx.waker().clone());
+                    return Poll::Pending;
+                }
+                Poll::Ready(())
+            });
+            match next {
+                Some(arrival) => drop(select(pin!(news), clock.sleep_until(arrival)).await),
+                None => news.await,
+            }
+            while mailbox.next().is_some_and(|arrival| arrival <= clock.now()) {
+                let first = mailbox.messages.borrow_mut().pop_first();
+                if let Some((_, message)) = first {
+                    deliver(message);
+                }
+            }
+        }
+    }
+}
+
+/// Messages on their way to a shard.
+struct Mailbox {
+    messages: RefCell<BTreeMap<(Duration, u64), ShardMessage<Parked>>>,
+    /// The last arrival of each sender, so that messages of one do not overtake each other.
+    last: RefCell<BTreeMap<u16, Duration>>,
+    sent: Cell<u64>,
+    draws: RefCell<Draws>,
+    waker: RefCell<Option<Waker>>,
+}
+
+impl Mailbox {
+    fn new(draws: Draws) -> Self {
+        Self {
+            messages: RefCell::default(),
+            last: RefCell::default(),
+            sent: Cell::new(0),
+            draws: RefCell::new(draws),
+            waker: RefCell::default(),
+        }
+    }
+
+    fn next(&self) -> Option<Duration> {
+        self.messages.borrow().first_key_value().map(|(&(arrival, _), _)| arrival)
+    }
+
+    fn push(&self, from: ShardId, now: Duration, post_us: u64, message: ShardMessage<Parked>) {
+        let delay = Duration::from_micros(self.draws.borrow_mut().between(0, post_us));
+        let mut last = self.last.borrow_mut();
+        let last = last.entry(from.0).or_default();
+        *last = (now + delay).max(*last);
+        self.sent.set(self.sent.get() + 1);
+        self.messages.borrow_mut().insert((*last, self.sent.get()), message);
+        if let Some(waker) = self.waker.borrow_mut().take() {
+            waker.wake();
+        }
+    }
+}
+
+/// Counts events and wakes whoever waits for a number of them.
+#[derive(Default)]
+pub struct Events {
+    count: Cell<u64>,
+    waiters: RefCell<BTreeMap<u64, Vec<Waker>>>,
+}
+
+impl Events {
+    /// Events so far.
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        self.count.get()
+    }
+
+    /// Completes once there were `number` events.
+    pub async fn reach(&self, number: u64) {
+        poll_fn(|cx| {
+            if self.count.get() >= number {
+                return Poll::Ready(());
+            }
+            self.waiters.borrow_mut().entry(number).or_default().push(cx.waker().clone());
+            Poll::Pending
+        })
+        .await;
+    }
+
+    fn add(&self) {
+        self.count.set(self.count.get() + 1);
+        let mut waiters = self.waiters.borrow_mut();
+        while let Some(first) = waiters.first_entry() {
+            if *first.key() > self.count.get() {
+                break;
+            }
+            first.remove().into_iter().for_each(Waker::wake);
+        }
+    }
+}
+
+/// The buffer pool of one shard.
+#[derive(Default)]
+pub struct Pool {
+    bytes_max: usize,
+    poison: u64,
+    bytes: Cell<usize>,
+    buffers: Cell<u64>,
+    high_water: Cell<usize>,
+}
+
+/// A buffer of a [`Pool`].
+pub struct SimBuf {
+    bytes: Vec<u8>,
+    pool: Rc<Pool>,
+}
+
+impl Pool {
+    /// A pool of its own, for tests.
+    #[must_use]
+    pub fn unbounded() -> Rc<Self> {
+        Rc::new(Self { bytes_max: usize::MAX, poison: POISON, ..Self::default() })
+    }
+
+    /// A buffer full of poison, or `None` when the pool is at its bound.
+    #[must_use]
+    pub fn alloc(self: &Rc<Self>, length: usize) -> Option<SimBuf> {
+        let used = self.bytes.get().checked_add(length).filter(|&used| used <= self.bytes_max)?;
+        self.bytes.set(used);
+        self.buffers.set(self.buffers.get() + 1);
+        self.high_water.set(self.high_water.get().max(used));
+        let mut bytes = vec![0; length];
+        bytes.chunks_exact_mut(8).for_each(|word| word.copy_from_slice(&self.poison.to_le_bytes()));
+        Some(SimBuf { bytes, pool: self.clone() })
+    }
+}
+
+impl AsRef<[u8]> for SimBuf {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+impl AsMut<[u8]> for SimBuf {
+    fn as_mut(&mut self) -> &mut [u8] {
+        &mut self.bytes
+    }
+}
+
+impl Drop for SimBuf {
+    fn drop(&mut self) {
+        self.pool.bytes.set(self.pool.bytes.get() - self.bytes.len());
+        self.pool.buffers.set(self.pool.buffers.get() - 1);
+    }
+}
+
+/// One shard's view of the simulated world.
+#[derive(Clone)]
+pub struct SimRuntime {
+    process: Rc<Process>,
+    shard: ShardId,
+}
+
+impl SimRuntime {
+    fn own(&self) -> &PerShard {
+        &self.process.shards[usize::from(self.shard.0)]
+    }
+}
+
+impl Runtime for SimRuntime {
+    type Stream = SimStream;
+    type Disk = SimDisk;
+    type Buf = SimBuf;
+    type Parked = Parked;
+
+    fn spawn(&self, task: impl Future<Output = ()> + 'static) {
+        self.process.executor.spawn(task);
+    }
+
+    fn now(&self) -> Duration {
+        self.process.executor.clock().now()
+    }
+
+    async fn sleep(&self, duration: Duration) {
+        self.process.executor.clock().sleep(duration).await;
+    }
+
+    fn entropy(&self, out: &mut [u8]) {
+        let mut draws = self.own().entropy.borrow_mut();
+        for part in out.chunks_mut(8) {
+            let word = draws.u64().to_le_bytes();
+            part.copy_from_slice(&word[..part.len()]);
+        }
+    }
+
+    fn alloc(&self, len: usize) -> Option<SimBuf> {
+        self.own().pool.alloc(len)
+    }
+
+    fn event(&self, event: &Event) {
+        let at = self.now();
+        self.process.trace.borrow_mut().record(at, Entity::Target, event);
+        (self.process.sink.borrow_mut())(at, event);
+        self.process.events.add();
+    }
+
+    fn park(&self, stream: SimStream) -> Parked {
+        stream.park()
+    }
+
+    fn unpark(&self, parked: Parked) -> SimStream {
+        SimStream::unpark(&self.process.network, &parked)
+    }
+
+    fn post(&self, shard: ShardId, message: ShardMessage<Parked>) {
+        let mailbox = &self.process.shards[usize::from(shard.0)].mailbox;
+        mailbox.push(self.shard, self.now(), self.process.post_us, message);
+    }
+}

@@ -1,0 +1,116 @@
+//! What a run has shown.
+
+use std::fmt;
+
+/// A rule that was broken.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct Failure {
+    /// Which oracle says so ("B5", "I3", "S6", ...).
+    pub oracle: &'static str,
+    /// What happened.
+    pub message: String,
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}: {}", self.oracle, oracle_name(self.oracle), self.message)
+    }
+}
+
+/// What was in a run.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Stats {
+    /// Commands that the initiators sent.
+    pub commands: u64,
+    /// Of these, ended GOOD.
+    pub good: u64,
+    /// Logins that succeeded.
+    pub logins: u64,
+    /// Steps of the initiators' plans that were not reached.
+    pub steps_left: u64,
+    /// Attacks of hostile initiators.
+    pub attacks: u64,
+    /// Faults that struck.
+    pub faults: u64,
+    /// Events in the trace.
+    pub events: u64,
+    /// Steps of tasks.
+    pub task_steps: u64,
+    /// Virtual time, in microseconds.
+    pub virtual_us: u64,
+}
+
+impl Stats {
+    /// Adds another run's.
+    pub fn add(&mut self, other: &Self) {
+        self.commands += other.commands;
+        self.good += other.good;
+        self.logins += other.logins;
+        self.steps_left += other.steps_left;
+        self.attacks += other.attacks;
+        self.faults += other.faults;
+        self.events += other.events;
+        self.task_steps += other.task_steps;
+        self.virtual_us += other.virtual_us;
+    }
+}
+
+/// The verdict on a run.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Verdict {
+    /// What was wrong; empty: nothing.
+    pub failures: Vec<Failure>,
+    /// The hash of the trace (S7); zero when the run was lost.
+    pub trace_hash: u128,
+    /// What was in it.
+    pub stats: Stats,
+}
+
+impl Verdict {
+    /// Whether nothing was wrong.
+    #[must_use]
+    pub fn passed(&self) -> bool {
+        self.failures.is_empty()
+    }
+}
+
+/// What an oracle is about, in a word or two.
+#[must_use]
+pub fn oracle_name(oracle: &str) -> &'static str {
+    match oracle {
+        "B1" => "linearizability",
+        "B2" => "fence",
+        "B3" => "effect of an error",
+        "B4" => "leaked data",
+        "B5" => "durability",
+        "B6" => "process crash",
+        "B7" => "clean stop",
+        "B8" => "failed flush",
+        "B11" => "nullio",
+        "T1" => "ORDERED",
+        "T2" => "HEAD OF QUEUE",
+        "T5" => "abort",
+        "T6" => "outcome of an abort",
+        "T7" => "exactly one completion",
+        "T8" => "unit attention",
+        "T11" => "sense and residual",
+        "T12" => "inquiry data",
+        "I1" => "CmdSN",
+        "I2" => "command window",
+        "I3" => "StatSN",
+        "I4" => "DataSN and R2TSN",
+        "I5" => "R2T",
+        "I6" => "segments and digests",
+        "I7" => "login",
+        "I8" => "tags",
+        "I9" => "reject and logout",
+        "I10" => "isolation",
+        "S1" => "liveness",
+        "S4" => "bounds",
+        "S5" => "leak",
+        "S6" => "assertion",
+        "S7" => "determinism",
+        "S10" => "checker",
+        _ => "rule",
+    }
+}
