@@ -10,7 +10,7 @@ pub struct LoginRequest {
     pub transit: bool,
     /// The C bit: the text goes on in the next PDU.
     pub continue_bit: bool,
-    /// CSG: two bits, see the constants of [`LoginRequest`].
+    /// CSG: two bits, see the constants.
     pub current_stage: u8,
     /// NSG: two bits; reserved, and read and sent as zero, without the T bit.
     pub next_stage: u8,
