@@ -7,7 +7,7 @@
 //!
 //! | stage | module | what it does |
 //! | --- | --- | --- |
-//! | 0 | [`env`] | the outside as traits: runtime, network, disk |
+//! | 0 | [`mod@env`] | the outside as traits: runtime, network, disk |
 //! | 1 | [`wire`] | bytes and PDUs, no state |
 //! | 2 | [`connection`] | one TCP connection: receive, login, full feature phase, write list, timers |
 //! | 3 | [`session`] | the I_T nexus: command window, task table, data transfer |

@@ -267,6 +267,9 @@ impl<R: Runtime> Driver<R> {
                 Flow::Continue
             }
             Sink::DataOut { task, checked, .. } => {
+                if let Some(transfer) = task.transfer.borrow_mut().as_mut() {
+                    transfer.on_segment();
+                }
                 match (checked, digest_ok) {
                     (Err(error), _) => self.session.data_violated(&task, error),
                     (Ok(()), false) => self.session.data_digest_failed(&task),

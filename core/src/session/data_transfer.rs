@@ -73,6 +73,8 @@ pub struct DataOutTransfer {
     /// Everything before this was received unsolicited or asked for.
     solicited_to: u32,
     r2t_sn: u32,
+    /// The header of a Data-Out has come, its data segment has not.
+    segment_under_way: bool,
     /// Open R2Ts in the order in which they were sent; at most MaxOutstandingR2T.
     open: Vec<OpenR2t>,
 }
@@ -113,14 +115,15 @@ impl DataOutTransfer {
             unsolicited_data_sn: 0,
             solicited_to: 0,
             r2t_sn: 0,
+            segment_under_way: false,
             open: Vec::new(),
         };
         transfer.close_unsolicited_when_done();
         Ok(transfer)
     }
 
-    /// Takes the header of a Data-Out PDU with `length` bytes of data. The answer is the part of the command's data
-    /// that it fills; it may lie past what the command uses.
+    /// Takes the header of a Data-Out PDU with `length` bytes of data, which [`DataOutTransfer::on_segment`] tells to
+    /// have arrived. The answer is the part of the command's data that it fills; it may lie past what the command uses.
     ///
     /// # Errors
     /// What is wrong with it. The transfer has not moved on then.
@@ -133,29 +136,47 @@ impl DataOutTransfer {
         final_bit: bool,
     ) -> Result<Range<u32>, TransferError> {
         let end = offset.checked_add(length).ok_or(TransferError::TooMuch)?;
-        if ttt == Ttt::NONE {
-            return self.on_unsolicited(data_sn, offset..end, final_bit);
-        }
+        let range = if ttt == Ttt::NONE {
+            self.on_unsolicited(data_sn, offset..end, final_bit)?
+        } else {
+            self.on_solicited(ttt, data_sn, offset..end, final_bit)?
+        };
+        self.segment_under_way = true;
+        Ok(range)
+    }
+
+    /// The data segment of the Data-Out PDU whose header came last is there.
+    pub fn on_segment(&mut self) {
+        self.segment_under_way = false;
+    }
+
+    fn on_solicited(
+        &mut self,
+        ttt: Ttt,
+        data_sn: u32,
+        range: Range<u32>,
+        final_bit: bool,
+    ) -> Result<Range<u32>, TransferError> {
         let position = self.open.iter().position(|r2t| r2t.ttt == ttt).ok_or(TransferError::UnknownTag)?;
         let r2t = &mut self.open[position];
         if data_sn != r2t.data_sn {
             return Err(TransferError::DataSn);
         }
-        if offset != r2t.next_offset {
+        if range.start != r2t.next_offset {
             return Err(TransferError::Offset);
         }
-        if end > r2t.end {
+        if range.end > r2t.end {
             return Err(TransferError::TooMuch);
         }
-        if final_bit != (end == r2t.end) {
+        if final_bit != (range.end == r2t.end) {
             return Err(TransferError::TooLittle);
         }
-        r2t.next_offset = end;
+        r2t.next_offset = range.end;
         r2t.data_sn = r2t.data_sn.wrapping_add(1);
         if final_bit {
             self.open.remove(position);
         }
-        Ok(offset..end)
+        Ok(range)
     }
 
     fn on_unsolicited(
@@ -214,7 +235,7 @@ impl DataOutTransfer {
     /// Unsolicited data and answers to open R2Ts are still on their way.
     #[must_use]
     pub fn is_receiving(&self) -> bool {
-        self.unsolicited_open || !self.open.is_empty()
+        self.unsolicited_open || !self.open.is_empty() || self.segment_under_way
     }
 
     /// Everything that the command uses has arrived and nothing more is on its way.
@@ -226,6 +247,7 @@ impl DataOutTransfer {
     /// Waits for nothing any more: the initiator broke the rules, and what it still sends cannot be told apart.
     pub fn abandon(&mut self) {
         self.unsolicited_open = false;
+        self.segment_under_way = false;
         self.open.clear();
         self.give_up();
     }
@@ -326,6 +348,8 @@ mod tests {
         assert_eq!(transfer.on_data(first.ttt, 0, 4096, 4096, false), Ok(4096..8192));
         assert!(!transfer.is_complete());
         assert_eq!(transfer.on_data(first.ttt, 1, 8192, 4096, true), Ok(8192..12_288));
+        assert!(!transfer.is_complete(), "the header is there, the data are not");
+        transfer.on_segment();
         assert!(transfer.is_complete());
     }
 
@@ -400,6 +424,7 @@ mod tests {
             let mut transfer = DataOutTransfer::new(rules, expected, expected, immediate, unsolicited == 0).unwrap();
             if unsolicited > 0 {
                 cover(transfer.on_data(Ttt::NONE, 0, immediate, unsolicited, true).unwrap());
+                transfer.on_segment();
             }
             let mut tag = tags();
             let mut queue = std::collections::VecDeque::new();
@@ -415,6 +440,7 @@ mod tests {
                 while offset < end {
                     let length = piece.min(end - offset);
                     cover(transfer.on_data(r2t.ttt, data_sn, offset, length, offset + length == end).unwrap());
+                    transfer.on_segment();
                     offset += length;
                     data_sn += 1;
                 }

@@ -84,6 +84,11 @@ impl<R: Runtime> Task<R> {
         self.transfer.borrow().as_ref().is_some_and(DataOutTransfer::is_receiving)
     }
 
+    /// The initiator sends data that the command uses.
+    pub(crate) fn has_data_out(&self) -> bool {
+        self.write && self.cdb_out_bytes > 0 && self.expected_bytes > 0
+    }
+
     /// Everything that it needs to run is there: it is enabled and its data have arrived.
     pub(crate) fn is_ready(&self) -> bool {
         self.state.get() == TaskState::Waiting
