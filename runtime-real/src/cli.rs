@@ -65,7 +65,7 @@ pub struct ServeArguments {
     /// Commands in flight at the disks, for each core.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=4096))]
     pub workers: Option<u32>,
-    /// Cores to use; sessions are spread over them. One core serves several hundred thousand small reads a second.
+    /// Cores to use: sessions are spread over them, and each stays on one.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]
     pub cores: u16,
     /// How log lines look; they go to standard error.

@@ -42,7 +42,12 @@ pub fn bind(addresses: &[SocketAddr]) -> Result<Vec<TcpListener>, ServeError> {
 fn bind_one(address: SocketAddr, patience: Instant) -> Result<TcpListener, ServeError> {
     loop {
         match TcpListener::bind(address) {
-            Ok(listener) => return Ok(listener),
+            Ok(listener) => {
+                // The standard library asks for room for 128: all initiators of a restarted target come at once.
+                // Best effort: with less room, some of them come again a second later.
+                let _ = rustix::net::listen(&listener, BACKLOG);
+                return Ok(listener);
+            }
             Err(error) if error.kind() == io::ErrorKind::AddrInUse && Instant::now() < patience => thread::sleep(PAUSE),
             Err(source) => {
                 return Err(match source.kind() {
@@ -56,6 +61,8 @@ fn bind_one(address: SocketAddr, patience: Instant) -> Result<TcpListener, Serve
     }
 }
 
+/// Connections that wait to be accepted; the kernel takes no more than its own bound (net.core.somaxconn).
+const BACKLOG: i32 = 4_096;
 const PATIENCE: Duration = Duration::from_millis(1_500);
 const PAUSE: Duration = Duration::from_millis(50);
 

@@ -36,10 +36,12 @@ if [ ! -x "$quintain" ]; then
 fi
 
 scratch=$(mktemp -d)
-servers=()
+tgt_pid=
+quintain_pid=
 stop() {
-    # Only what was started here.
-    [ ${#servers[@]} = 0 ] || kill "${servers[@]}" 2>/dev/null || true
+    # tgtd does not end on SIGTERM while it has targets.
+    [ -z "$tgt_pid" ] || kill -KILL "$tgt_pid" 2>/dev/null || true
+    [ -z "$quintain_pid" ] || kill -TERM "$quintain_pid" 2>/dev/null || true
     wait 2>/dev/null || true
     rm -rf "$scratch"
 }
@@ -57,16 +59,15 @@ fi
 
 tgtd -f -C $tgt_control --iscsi portal=127.0.0.1:$tgt_port >"$scratch/tgtd.log" 2>&1 &
 tgt_pid=$!
-servers+=($tgt_pid)
 # Write-back, as tgt does: what is measured are reads, and write-through would not be slower at them.
 # shellcheck disable=SC2086
 "$quintain" serve "$file" --mode wb --iqn $quintain_name --listen 127.0.0.1:$quintain_port ${QUINTAIN_OPTIONS:-} \
     >"$scratch/quintain.log" 2>&1 &
 quintain_pid=$!
-servers+=($quintain_pid)
 
 administer() { tgtadm -C $tgt_control --lld iscsi "$@"; }
 for _ in $(seq 50); do
+    kill -0 $tgt_pid 2>/dev/null || { cat "$scratch/tgtd.log" >&2; fail "tgtd ended"; }
     administer --mode system --op show >/dev/null 2>&1 && break
     sleep 0.1
 done
