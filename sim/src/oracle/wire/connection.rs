@@ -128,11 +128,11 @@ impl Connection {
             self.distrusted = true;
             return;
         }
-        let itt = pdu.initiator_task_tag();
+        let (itt, cmd_sn) = (pdu.initiator_task_tag(), pdu.cmd_sn());
         let numbered = !matches!(pdu.opcode(), opcode::DATA_OUT | opcode::SNACK) && !pdu.is_immediate();
-        let fresh = !numbered || self.numbers.receive(pdu.cmd_sn());
+        let fresh = !numbered || self.numbers.receive(cmd_sn);
         if !fresh {
-            self.doubt_number(pdu.cmd_sn());
+            self.doubt_number(cmd_sn);
         }
         let request = match pdu.opcode() {
             opcode::DATA_OUT => {
@@ -158,8 +158,7 @@ impl Connection {
         let old = self.requests.insert(itt, request);
         self.distrusted |= match old {
             None | Some(Request::Text(_)) => false,
-            // A command that was dropped, for it came too early, comes again.
-            Some(Request::Command(command)) => !command.doubtful && self.numbers.is_acknowledged(command.cmd_sn),
+            Some(Request::Command(command)) => !command.doubtful && !command.beyond && command.cmd_sn != cmd_sn,
             Some(_) => true,
         };
     }
@@ -185,6 +184,7 @@ impl Connection {
             _ => false,
         };
         let resetting = shared.resets.iter().any(|reset| reset.lun.is_none_or(|lun| lun == command.lun));
+        command.beyond = !pdu.is_immediate() && self.numbers.is_beyond(pdu.cmd_sn());
         command.doubtful |= !fresh || resetting || self.requests.values().any(ending);
         Request::Command(command)
     }
