@@ -3,16 +3,20 @@
 //! Every stage emits an event at entry and exit of a task; a runtime gets them through
 //! [`crate::env::Runtime::event`].
 
+use std::net::SocketAddr;
+
 use crate::id::{ConnectionId, Itt, Lun, NexusId};
 
 /// One event. Cheap to build: no allocation.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[non_exhaustive]
 pub enum Event {
     /// A connection was accepted.
     ConnectionOpened {
         /// The connection.
         connection: ConnectionId,
+        /// Where it came from.
+        peer: SocketAddr,
     },
     /// A connection is gone.
     ConnectionClosed {
@@ -25,6 +29,11 @@ pub enum Event {
     ConnectionRefused {
         /// Which limit of [`crate::limits::Limits`].
         limit: &'static str,
+    },
+    /// A silent peer was asked for a sign of life.
+    PeerAsked {
+        /// The connection.
+        connection: ConnectionId,
     },
     /// A login ended in a status other than success.
     LoginRefused {

@@ -88,6 +88,8 @@ fn logins() -> Vec<Case<Talk>> {
 fn numbers() -> Vec<Case<Talk>> {
     let read = || Talk::ready().reads(1, 512);
     let answer = || data_in(1, F | S, 0, 0, 512);
+    let test = |tag| RawPdu::scsi_command(0x81, 0, tag, 0, &[0; 16]);
+    let ahead = || Talk::opened().known_to_core().logged_in(&[], &[]).asks_ahead(1, test(2)).asks(test(1));
     vec![
         good(
             "a window that is closed and opens",
@@ -96,6 +98,8 @@ fn numbers() -> Vec<Case<Talk>> {
                 .says_off(r_nop(), 0, 0, 0)
                 .says(answer()),
         ),
+        good("tasks are created in the order of CmdSN", ahead().creates(1).creates(2)),
+        bad("I1", "a task overtakes one that was sent before it", ahead().creates(2).creates(1)),
         bad("I1", "a command is acknowledged that never came", read().says_off(answer(), 0, 1, WINDOW)),
         bad(
             "I2",

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use quintain_core::event::Event;
+use quintain_core::id::{ConnectionId, Itt, Lun, NexusId};
 use quintain_core::limits::Limits;
 
 use crate::initiator::codec::{Digests, NO_TAG, RawPdu, opcode, text};
@@ -25,6 +27,7 @@ enum Step {
     Opened,
     Received(Vec<u8>),
     Sent(Vec<u8>),
+    Core(Event),
     Closed,
 }
 
@@ -203,6 +206,23 @@ impl Talk {
         self.step(Step::Received(bytes))
     }
 
+    /// The core says that it knows the connection, and that its session begins.
+    pub(crate) fn known_to_core(self) -> Self {
+        let (connection, nexus) = (ConnectionId(77), NexusId(7));
+        let peer = ([192, 0, 2, 1], 49_152).into();
+        self.step(Step::Core(Event::ConnectionOpened { connection, peer })).step(Step::Core(Event::SessionStarted {
+            connection,
+            nexus,
+            discovery: false,
+        }))
+    }
+
+    /// The core says that the task entered its task set.
+    pub(crate) fn creates(self, tag: u32) -> Self {
+        let (nexus, lun, itt) = (NexusId(7), Lun(0), Itt(tag));
+        self.step(Step::Core(Event::TaskCreated { nexus, lun, itt, operation_code: 0, attribute: 1 }))
+    }
+
     /// The initiator sends bytes that are no request.
     pub(crate) fn asks_nonsense(self, bytes: &[u8]) -> Self {
         let bytes = bytes.to_vec();
@@ -291,6 +311,7 @@ impl Talk {
                 Step::Opened => oracle.opened(*connection, at, 0),
                 Step::Received(bytes) => bytes.chunks(most).for_each(|part| oracle.received(*connection, at, part)),
                 Step::Sent(bytes) => bytes.chunks(most).for_each(|part| oracle.sent(*connection, at, part)),
+                Step::Core(event) => oracle.event(at, event),
                 Step::Closed => oracle.closed(*connection, at),
             }
         }

@@ -48,6 +48,8 @@ pub(super) struct Connection {
     distrusted: bool,
     /// Why nothing more may be sent.
     over: Option<String>,
+    /// CmdSN of the task that entered its task set last.
+    last_created: Option<u32>,
     /// Resets asked for, over all connections, when this one was opened.
     resets_before: u32,
     /// Reset unit attentions told, by LUN.
@@ -70,6 +72,7 @@ impl Connection {
             serial: 0,
             distrusted: false,
             over: None,
+            last_created: None,
             resets_before,
             resets_told: BTreeMap::new(),
         }
@@ -92,6 +95,20 @@ impl Connection {
             {
                 command.doubtful = true;
             }
+        }
+    }
+
+    /// I1: the core says that a task entered its task set, which is to happen in the order of CmdSN.
+    pub(super) fn task_created(&mut self, itt: u32, report: &mut Report<'_>) {
+        let Some(Request::Command(command)) = self.requests.get(&itt) else { return };
+        if self.distrusted || command.doubtful || command.immediate {
+            return;
+        }
+        let cmd_sn = command.cmd_sn;
+        if let Some(last) = self.last_created.replace(cmd_sn)
+            && before(cmd_sn, last)
+        {
+            report.add("I1", &format!("task {itt:#x} with CmdSN {cmd_sn} entered its task set after CmdSN {last}"));
         }
     }
 
