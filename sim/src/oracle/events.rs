@@ -79,28 +79,13 @@ impl EventOracle {
     pub fn event(&mut self, at: Duration, event: &Event) {
         self.now = at;
         match *event {
-            Event::ConnectionOpened { connection, .. } => {
-                // Ids are unique in a process: one that comes again comes from the next process.
-                if self.connections.contains(&connection) {
-                    self.process_ended();
-                }
-                self.connections.insert(connection);
-            }
-            Event::SessionStarted { nexus, .. } => {
-                if !self.live.insert(nexus) || self.ended.contains(&nexus) {
-                    self.find("I10", format!("nexus {nexus} was started twice"));
-                }
-            }
+            Event::ConnectionOpened { connection, .. } => self.connection_opened(connection),
+            Event::SessionStarted { nexus, .. } => self.session_started(nexus),
             Event::SessionEnded { nexus } => self.session_ended(nexus),
             Event::TaskCreated { nexus, lun, itt, attribute, .. } => self.created(nexus, lun, itt, attribute),
             Event::TaskEnabled { nexus, lun, itt } => self.enabled(nexus, lun, itt),
             Event::TaskStarted { nexus, lun, itt } => self.started(nexus, lun, itt),
-            Event::TaskCompleted { nexus, lun, itt, status } => {
-                // A full task set never took the task in.
-                if !self.remove(nexus, lun, itt) && status != TASK_SET_FULL && self.live.contains(&nexus) {
-                    self.find("T7", self.story(nexus, lun, itt, "completed, but it had ended before or never began"));
-                }
-            }
+            Event::TaskCompleted { nexus, lun, itt, status } => self.completed(nexus, lun, itt, status),
             Event::TaskAborted { nexus, lun, itt, .. } => {
                 // A task that waits for its turn in CmdSN order can be aborted before it is created.
                 self.remove(nexus, lun, itt);
@@ -126,6 +111,20 @@ impl EventOracle {
             self.find("T7", self.story(nexus, lun, task.itt, &what));
         }
         std::mem::take(&mut self.findings)
+    }
+
+    fn connection_opened(&mut self, connection: ConnectionId) {
+        // Ids are unique in a process: one that comes again comes from the next process.
+        if self.connections.contains(&connection) {
+            self.process_ended();
+        }
+        self.connections.insert(connection);
+    }
+
+    fn session_started(&mut self, nexus: NexusId) {
+        if !self.live.insert(nexus) || self.ended.contains(&nexus) {
+            self.find("I10", format!("nexus {nexus} was started twice"));
+        }
     }
 
     fn session_ended(&mut self, nexus: NexusId) {
@@ -208,6 +207,13 @@ impl EventOracle {
         };
         if let Some((rule, what)) = wrong {
             self.find(rule, self.story(nexus, lun, itt, what));
+        }
+    }
+
+    fn completed(&mut self, nexus: NexusId, lun: Lun, itt: Itt, status: u8) {
+        // A full task set never took the task in.
+        if !self.remove(nexus, lun, itt) && status != TASK_SET_FULL && self.live.contains(&nexus) {
+            self.find("T7", self.story(nexus, lun, itt, "completed, but it had ended before or never began"));
         }
     }
 

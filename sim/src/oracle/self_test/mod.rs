@@ -1,9 +1,11 @@
 //! The oracles are tested before any seed runs (S10): each rule must reject a case made to break it, by its own name,
 //! and must accept the legal cases that look most like it.
 
+mod conversations;
 mod event_streams;
 mod histories;
 mod story;
+mod talk;
 
 use super::{Finding, check_history};
 
@@ -25,6 +27,7 @@ pub fn self_test() -> Result<usize, String> {
     let mut verdicts = vec![];
     verdicts.extend(histories::cases().iter().map(|case| judge(case, &check_history(&case.input.history()))));
     verdicts.extend(event_streams::cases().iter().map(|case| judge(case, &event_streams::findings(&case.input))));
+    verdicts.extend(conversations::cases().iter().map(|case| judge(case, &case.input.findings())));
     let cases = verdicts.len();
     let wrong: Vec<_> = verdicts.into_iter().filter_map(Result::err).collect();
     if wrong.is_empty() { Ok(cases) } else { Err(wrong.join("\n")) }

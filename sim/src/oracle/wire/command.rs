@@ -25,6 +25,8 @@ pub(super) struct Command {
     /// The initiator broke a rule with it, or something may have ended it without a word: it may be ignored,
     /// refused or dropped, and its data prove nothing.
     pub(super) doubtful: bool,
+    /// It came with a number past MaxCmdSN: it may have been dropped.
+    pub(super) beyond: bool,
     operation_code: u8,
     reads: bool,
     writes: bool,
@@ -66,6 +68,7 @@ impl Command {
             cmd_sn: pdu.cmd_sn(),
             immediate: pdu.is_immediate(),
             doubtful: broken,
+            beyond: false,
             operation_code: pdu.cdb()[0],
             reads: pdu.reads(),
             writes: pdu.writes(),

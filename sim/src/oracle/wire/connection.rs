@@ -48,6 +48,8 @@ pub(super) struct Connection {
     distrusted: bool,
     /// Why nothing more may be sent.
     over: Option<String>,
+    /// CmdSN of the task that entered its task set last.
+    last_created: Option<u32>,
     /// Resets asked for, over all connections, when this one was opened.
     resets_before: u32,
     /// Reset unit attentions told, by LUN.
@@ -70,6 +72,7 @@ impl Connection {
             serial: 0,
             distrusted: false,
             over: None,
+            last_created: None,
             resets_before,
             resets_told: BTreeMap::new(),
         }
@@ -92,6 +95,20 @@ impl Connection {
             {
                 command.doubtful = true;
             }
+        }
+    }
+
+    /// I1: the core says that a task entered its task set, which is to happen in the order of CmdSN.
+    pub(super) fn task_created(&mut self, itt: u32, report: &mut Report<'_>) {
+        let Some(Request::Command(command)) = self.requests.get(&itt) else { return };
+        if self.distrusted || command.doubtful || command.immediate {
+            return;
+        }
+        let cmd_sn = command.cmd_sn;
+        if let Some(last) = self.last_created.replace(cmd_sn)
+            && before(cmd_sn, last)
+        {
+            report.add("I1", &format!("task {itt:#x} with CmdSN {cmd_sn} entered its task set after CmdSN {last}"));
         }
     }
 
@@ -128,11 +145,11 @@ impl Connection {
             self.distrusted = true;
             return;
         }
-        let itt = pdu.initiator_task_tag();
+        let (itt, cmd_sn) = (pdu.initiator_task_tag(), pdu.cmd_sn());
         let numbered = !matches!(pdu.opcode(), opcode::DATA_OUT | opcode::SNACK) && !pdu.is_immediate();
-        let fresh = !numbered || self.numbers.receive(pdu.cmd_sn());
+        let fresh = !numbered || self.numbers.receive(cmd_sn);
         if !fresh {
-            self.doubt_number(pdu.cmd_sn());
+            self.doubt_number(cmd_sn);
         }
         let request = match pdu.opcode() {
             opcode::DATA_OUT => {
@@ -158,8 +175,7 @@ impl Connection {
         let old = self.requests.insert(itt, request);
         self.distrusted |= match old {
             None | Some(Request::Text(_)) => false,
-            // A command that was dropped, for it came too early, comes again.
-            Some(Request::Command(command)) => !command.doubtful && self.numbers.is_acknowledged(command.cmd_sn),
+            Some(Request::Command(command)) => !command.doubtful && !command.beyond && command.cmd_sn != cmd_sn,
             Some(_) => true,
         };
     }
@@ -185,6 +201,7 @@ impl Connection {
             _ => false,
         };
         let resetting = shared.resets.iter().any(|reset| reset.lun.is_none_or(|lun| lun == command.lun));
+        command.beyond = !pdu.is_immediate() && self.numbers.is_beyond(pdu.cmd_sn());
         command.doubtful |= !fresh || resetting || self.requests.values().any(ending);
         Request::Command(command)
     }

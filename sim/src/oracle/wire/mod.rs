@@ -14,6 +14,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use quintain_core::event::Event;
+use quintain_core::id::{ConnectionId, NexusId};
 use quintain_core::limits::Limits;
 
 use super::Finding;
@@ -34,7 +35,17 @@ pub struct WireOracle {
     connections: BTreeMap<u64, Connection>,
     shared: Shared,
     events: EventOracle,
+    names: Names,
     findings: Vec<Finding>,
+}
+
+/// Which connection of the network is which of the core.
+#[derive(Default, Debug)]
+struct Names {
+    /// Accepted last.
+    accepted: Option<u64>,
+    connections: BTreeMap<ConnectionId, u64>,
+    nexuses: BTreeMap<NexusId, u64>,
 }
 
 /// What connections have to know of each other.
@@ -91,12 +102,32 @@ impl WireOracle {
             resets_asked: 0,
             reinstated: Vec::new(),
         };
-        Self { connections: BTreeMap::new(), shared, events: EventOracle::new(limits), findings: Vec::new() }
+        let (connections, names, findings) = (BTreeMap::new(), Names::default(), Vec::new());
+        Self { connections, shared, events: EventOracle::new(limits), names, findings }
     }
 
     /// Takes the next event of the core.
     pub fn event(&mut self, at: Duration, event: &Event) {
         self.events.event(at, event);
+        match *event {
+            // The core hears of a connection right after it was accepted.
+            Event::ConnectionOpened { connection, .. } => {
+                if let Some(accepted) = self.names.accepted.take() {
+                    self.names.connections.insert(connection, accepted);
+                }
+            }
+            Event::SessionStarted { connection, nexus, .. } => {
+                if let Some(&name) = self.names.connections.get(&connection) {
+                    self.names.nexuses.insert(nexus, name);
+                }
+            }
+            Event::TaskCreated { nexus, itt, .. } => {
+                if let Some(&id) = self.names.nexuses.get(&nexus) {
+                    self.with(id, at, |connection, _, report| connection.task_created(itt.0, report));
+                }
+            }
+            _ => {}
+        }
     }
 
     /// The target's process is gone, by crash, power loss or clean stop; a new one may follow.
@@ -104,6 +135,7 @@ impl WireOracle {
         self.connections.clear();
         self.shared.sessions.clear();
         self.shared.resets.clear();
+        self.names = Names::default();
         self.events.process_ended();
     }
 
@@ -139,6 +171,7 @@ impl WireOracle {
 
 impl Tap for WireOracle {
     fn opened(&mut self, connection: u64, _at: Duration, initiator: u32) {
+        self.names.accepted = Some(connection);
         self.connections.insert(connection, Connection::new(initiator, self.shared.resets_asked));
     }
 

@@ -38,6 +38,11 @@ impl Numbers {
         !self.is_acknowledged(cmd_sn) && self.received.insert(cmd_sn)
     }
 
+    /// The target has not said that `cmd_sn` may come.
+    pub(super) fn is_beyond(&self, cmd_sn: u32) -> bool {
+        before(self.max_cmd_sn, cmd_sn)
+    }
+
     /// A task management function names `cmd_sn`: the target may count it as received.
     pub(super) fn excuse(&mut self, cmd_sn: u32) {
         if !self.is_acknowledged(cmd_sn) {

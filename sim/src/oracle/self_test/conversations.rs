@@ -1,0 +1,346 @@
+//! Conversations that break a rule, and conversations that only look as if they did.
+
+use crate::initiator::codec::{NO_TAG, RawPdu, opcode};
+
+use super::Case;
+use super::talk::{Talk, WINDOW, check, data_in, data_out, managed, r2t, reply, residual, response};
+
+const F: u8 = 0x80;
+const S: u8 = 0x01;
+const OVERFLOW: u8 = 0x04;
+const UNDERFLOW: u8 = 0x02;
+const BUSY: u8 = 0x08;
+const ABORT_TASK: u8 = 1;
+const LOGICAL_UNIT_RESET: u8 = 5;
+const COMPLETE: u8 = 0;
+const NO_TASK: u8 = 1;
+const TEST_UNIT_READY: u8 = 0x00;
+const INQUIRY: u8 = 0x12;
+
+/// All of them.
+pub(super) fn cases() -> Vec<Case<Talk>> {
+    let mut cases = logins();
+    cases.extend(numbers());
+    cases.extend(data());
+    cases.extend(segments_and_tags());
+    cases.extend(tasks());
+    cases.extend(statuses());
+    cases.extend(hostile());
+    cases
+}
+
+fn good(name: &'static str, input: Talk) -> Case<Talk> {
+    Case { name, breaks: None, input }
+}
+
+fn bad(rule: &'static str, name: &'static str, input: Talk) -> Case<Talk> {
+    Case { name, breaks: Some(rule), input }
+}
+
+fn logins() -> Vec<Case<Talk>> {
+    let changed = |change: fn(&mut RawPdu)| {
+        let mut pdu = Talk::login_response(&[]);
+        change(&mut pdu);
+        Talk::opened().asks_to_log_in(&[]).says(pdu)
+    };
+    let failed = |pdu: &mut RawPdu| pdu.set_u16(36, 0x0201);
+    vec![
+        good("a login", Talk::ready()),
+        good("a login that fails", changed(failed)),
+        good(
+            "digests are answered with None",
+            Talk::opened()
+                .logged_in(&[("HeaderDigest", "CRC32C,None")], &[("HeaderDigest", "None")])
+                .tests(1, TEST_UNIT_READY)
+                .says(response(1, 0)),
+        ),
+        good(
+            "another connection reinstates the session, whose connection is closed first",
+            Talk::ready().reads(1, 512).closed().connect(2).logged_in(&[], &[]),
+        ),
+        bad("I7", "a SCSI Response in the login phase", Talk::opened().asks_to_log_in(&[]).says(response(1, 0))),
+        bad("I7", "a login response that nobody asked for", Talk::opened().says(Talk::login_response(&[]))),
+        bad("I7", "another stage than asked for", changed(|pdu| pdu.bhs[1] = 0x83)),
+        bad("I7", "full feature phase without a TSIH", changed(|pdu| pdu.set_u16(14, 0))),
+        bad("I7", "another ISID", changed(|pdu| pdu.bhs[9] = 99)),
+        bad("I8", "another tag", changed(|pdu| pdu.set_u32(16, 5))),
+        bad("I7", "the larger MaxBurstLength wins", Talk::opened().logged_in(&[], &[("MaxBurstLength", "8192")])),
+        bad(
+            "I7",
+            "InitialR2T=Yes is answered with No",
+            Talk::opened().logged_in(&[("DataPDUInOrder", "Yes")], &[("DataPDUInOrder", "No")]),
+        ),
+        bad(
+            "I7",
+            "a digest that was not offered",
+            Talk::opened().logged_in(&[("HeaderDigest", "None")], &[("HeaderDigest", "CRC32C")]),
+        ),
+        bad("I7", "an offer is never answered", Talk::opened().logged_in(&[("DataDigest", "None")], &[])),
+        bad("I9", "a failed login goes on", changed(failed).says(Talk::login_response(&[]))),
+        bad(
+            "I9",
+            "the session that was reinstated still speaks",
+            Talk::ready().reads(1, 512).connect(2).logged_in(&[], &[]).back_to(1, 1).says(data_in(1, F | S, 0, 0, 512)),
+        ),
+    ]
+}
+
+fn numbers() -> Vec<Case<Talk>> {
+    let read = || Talk::ready().reads(1, 512);
+    let answer = || data_in(1, F | S, 0, 0, 512);
+    let test = |tag| RawPdu::scsi_command(0x81, 0, tag, 0, &[0; 16]);
+    let ahead = || Talk::opened().known_to_core().logged_in(&[], &[]).asks_ahead(1, test(2)).asks(test(1));
+    vec![
+        good(
+            "a window that is closed and opens",
+            (1..=WINDOW)
+                .fold(Talk::ready(), |talk, tag| talk.reads(tag, 512))
+                .says_off(r_nop(), 0, 0, 0)
+                .says(answer()),
+        ),
+        good("tasks are created in the order of CmdSN", ahead().creates(1).creates(2)),
+        bad("I1", "a task overtakes one that was sent before it", ahead().creates(2).creates(1)),
+        bad("I1", "a command is acknowledged that never came", read().says_off(answer(), 0, 1, WINDOW)),
+        bad(
+            "I2",
+            "ExpCmdSN goes backwards",
+            read().says(answer()).reads(2, 512).says_off(data_in(2, F | S, 0, 0, 512), 0, 2_u32.wrapping_neg(), WINDOW),
+        ),
+        bad(
+            "I2",
+            "MaxCmdSN goes backwards",
+            read().says(answer()).reads(2, 512).says_off(data_in(2, F | S, 0, 0, 512), 0, 0, WINDOW - 2),
+        ),
+        bad("I2", "the window is wider than configured", read().says_off(answer(), 0, 0, WINDOW + 1)),
+        bad(
+            "I2",
+            "one command more than the window is taken",
+            (1..=WINDOW + 1)
+                .fold(Talk::ready(), |talk, tag| talk.reads(tag, 512))
+                .says_off(answer(), 0, 0, 0)
+                .says_off(data_in(2, F | S, 0, 0, 512), 0, 0, 1)
+                .reads(9, 512)
+                .reads(10, 512)
+                .says_off(r_nop(), 0, 0, 0),
+        ),
+        bad("I3", "StatSN skips one", read().says_off(answer(), 1, 0, WINDOW)),
+        bad(
+            "I3",
+            "StatSN does not move",
+            read().says(answer()).reads(2, 512).says_off(data_in(2, F | S, 0, 0, 512), 1_u32.wrapping_neg(), 0, WINDOW),
+        ),
+        bad(
+            "I3",
+            "an R2T consumes a StatSN",
+            Talk::ready().writes(1, 512, 0).says(r2t(1, 0, 0, 512)).asks(data_out(1, 0x100, 0, true, 512)).says_off(
+                response(1, 0),
+                1,
+                0,
+                WINDOW,
+            ),
+        ),
+    ]
+}
+
+/// A NOP-In that asks nothing and tells the window.
+fn r_nop() -> RawPdu {
+    let mut pdu = reply(opcode::NOP_IN, 0, NO_TAG);
+    pdu.set_u32(20, NO_TAG);
+    pdu
+}
+
+fn data() -> Vec<Case<Talk>> {
+    let read = || Talk::ready().reads(1, 3_072).says(data_in(1, 0, 0, 0, 1_024));
+    let write = || Talk::ready().writes(1, 4_096, 0);
+    let unsolicited = || Talk::ready().writes_more(1, 4_096, 512);
+    vec![
+        good(
+            "a read in bursts with its status in the last",
+            read().says(data_in(1, F, 1, 1_024, 1_024)).says(data_in(1, F | S, 2, 2_048, 1_024)),
+        ),
+        good(
+            "a write with immediate, unsolicited and solicited data",
+            unsolicited()
+                .asks(data_out(1, NO_TAG, 512, true, 512))
+                .says(r2t(1, 0, 1_024, 2_048))
+                .asks(data_out(1, 0x100, 1_024, false, 1_024))
+                .asks(data_out(1, 0x100, 2_048, true, 1_024))
+                .says(r2t(1, 1, 3_072, 1_024))
+                .asks(data_out(1, 0x101, 3_072, true, 1_024))
+                .says(response(1, 0)),
+        ),
+        good("an R2T while unsolicited data are on their way", unsolicited().says(r2t(1, 0, 1_024, 2_048))),
+        good("a refused write leaves its data unasked for", write().says(response(1, BUSY))),
+        bad("I4", "DataSN skips", read().says(data_in(1, F, 2, 1_024, 1_024))),
+        bad("I4", "data come twice", read().says(data_in(1, F, 1, 0, 1_024))),
+        bad(
+            "I4",
+            "a burst without end",
+            read().says(data_in(1, 0, 1, 1_024, 1_024)).says(data_in(1, F | S, 2, 2_048, 1_024)),
+        ),
+        bad("I4", "status without F", read().says(data_in(1, F, 1, 1_024, 1_024)).says(data_in(1, S, 2, 2_048, 1_024))),
+        bad("I4", "R2TSN starts at one", write().says(r2t(1, 1, 0, 2_048))),
+        bad(
+            "I5",
+            "an R2T past the end",
+            write().says(r2t(1, 0, 0, 2_048)).asks(data_out(1, 0x100, 0, true, 2_048)).says(r2t(
+                1,
+                1,
+                2_048,
+                2_047 + 2,
+            )),
+        ),
+        bad("I5", "an R2T longer than a burst", write().says(r2t(1, 0, 0, 2_049))),
+        bad("I5", "an R2T for nothing", write().says(r2t(1, 0, 0, 0))),
+        bad("I5", "two R2Ts where one is agreed", write().says(r2t(1, 0, 0, 2_048)).says(r2t(1, 1, 2_048, 2_048))),
+        bad(
+            "I5",
+            "an R2T asks for what came unsolicited",
+            Talk::ready().writes(1, 4_096, 512).says(r2t(1, 0, 0, 2_048)),
+        ),
+        bad("I5", "an R2T leaves a gap", write().says(r2t(1, 0, 512, 2_048))),
+        bad("I5", "an R2T for a read", read().says(r2t(1, 0, 0, 512))),
+        bad("I5", "a tag for two R2Ts", write().writes(2, 4_096, 0).says(r2t(1, 0, 0, 512)).says(r2t(2, 0, 0, 512))),
+        bad(
+            "I8",
+            "an R2T with the reserved tag",
+            write().says({
+                let mut pdu = r2t(1, 0, 0, 512);
+                pdu.set_u32(20, NO_TAG);
+                pdu
+            }),
+        ),
+    ]
+}
+
+fn segments_and_tags() -> Vec<Case<Talk>> {
+    let digests = [("HeaderDigest", "CRC32C"), ("DataDigest", "CRC32C")];
+    let guarded = || Talk::opened().logged_in(&digests, &digests).with_digests().reads(1, 513);
+    let nop = |data: &[u8]| {
+        let mut pdu = reply(opcode::NOP_IN, 0, 7);
+        pdu.set_u32(20, NO_TAG);
+        pdu.data = data.to_vec();
+        pdu
+    };
+    let ping = || Talk::ready().asks(RawPdu::nop_out(0, 7, NO_TAG, b"ping".to_vec()));
+    vec![
+        good("digests from the first PDU on", guarded().says(data_in(1, F | S, 0, 0, 513))),
+        good("a ping is answered", ping().says(nop(b"ping"))),
+        good("a logout", Talk::ready().asks(RawPdu::logout(0, 3, 0)).says(reply(opcode::LOGOUT_RESPONSE, 0, 3))),
+        bad("I6", "a segment longer than declared", Talk::ready().reads(1, 2_048).says(data_in(1, F | S, 0, 0, 1_025))),
+        bad(
+            "I6",
+            "padding that is not zero",
+            Talk::ready().reads(1, 513).says(data_in(1, F | S, 0, 0, 513)).corrupted(),
+        ),
+        bad("I6", "a digest that is wrong", guarded().says(data_in(1, F | S, 0, 0, 513)).corrupted()),
+        bad("I8", "a response to nobody", Talk::ready().says(response(5, 0))),
+        bad("I8", "a ping comes back changed", ping().says(nop(b"pong"))),
+        bad(
+            "I9",
+            "more after the logout",
+            Talk::ready()
+                .reads(1, 512)
+                .asks(RawPdu::logout(0, 3, 0))
+                .says(reply(opcode::LOGOUT_RESPONSE, 0, 3))
+                .says(data_in(1, F | S, 0, 0, 512)),
+        ),
+    ]
+}
+
+fn tasks() -> Vec<Case<Talk>> {
+    let aborted = || Talk::ready().reads(1, 512).manages(ABORT_TASK, 2, 1);
+    let reset = || Talk::ready().reads(1, 512).writes(3, 512, 0).manages(LOGICAL_UNIT_RESET, 2, NO_TAG);
+    let answer = || data_in(1, F | S, 0, 0, 512);
+    vec![
+        good("an abort", aborted().says(managed(2, COMPLETE))),
+        good("an abort that the status overtakes", aborted().says(answer()).says(managed(2, COMPLETE))),
+        good(
+            "an abort that comes too late",
+            Talk::ready().reads(1, 512).says(answer()).manages(ABORT_TASK, 2, 1).says(managed(2, NO_TASK)),
+        ),
+        good("a tag is used again after an abort", aborted().says(managed(2, COMPLETE)).reads(1, 512).says(answer())),
+        good(
+            "another nexus resets the logical unit, and nothing is said of the task",
+            reset().connect(2).asks_to_log_in(&[]).back_to(1, 1).says(managed(2, COMPLETE)),
+        ),
+        bad("T5", "a response after its abort", aborted().says(managed(2, COMPLETE)).says(answer())),
+        bad("T5", "Data-In after a reset", reset().says(managed(2, COMPLETE)).says(data_in(1, 0, 0, 0, 256))),
+        bad("T5", "an R2T after a reset", reset().says(managed(2, COMPLETE)).says(r2t(3, 0, 0, 512))),
+        bad("T6", "a task that is there does not exist", aborted().says(managed(2, NO_TASK))),
+        bad(
+            "T6",
+            "a task that ended long ago is aborted",
+            Talk::ready().reads(1, 512).says(answer()).manages(ABORT_TASK, 2, 1).says(managed(2, COMPLETE)),
+        ),
+        bad("T7", "two statuses", Talk::ready().tests(1, TEST_UNIT_READY).says(response(1, 0)).says(response(1, 0))),
+        bad("T7", "status and collapsed status", Talk::ready().reads(1, 512).says(answer()).says(response(1, 0))),
+        bad("T7", "a function is answered twice", aborted().says(managed(2, COMPLETE)).says(managed(2, COMPLETE))),
+    ]
+}
+
+fn statuses() -> Vec<Case<Talk>> {
+    let read = || Talk::ready().reads(1, 1_024).says(data_in(1, F, 0, 0, 512));
+    let counted = |mut pdu: RawPdu, data_in: u32| {
+        pdu.set_u32(36, data_in);
+        pdu
+    };
+    vec![
+        good("fewer data than expected", read().says(counted(residual(1, UNDERFLOW, 512), 1))),
+        good(
+            "more data than expected",
+            Talk::ready().reads(1, 512).says(data_in(1, F, 0, 0, 512)).says(counted(residual(1, OVERFLOW, 512), 1)),
+        ),
+        good("sense data", Talk::ready().tests(1, TEST_UNIT_READY).says(check(1, 6, 0x2900))),
+        good(
+            "a unit attention for each reset",
+            Talk::ready()
+                .tests(1, TEST_UNIT_READY)
+                .says(check(1, 6, 0x2900))
+                .manages(LOGICAL_UNIT_RESET, 2, NO_TAG)
+                .says(managed(2, COMPLETE))
+                .tests(1, TEST_UNIT_READY)
+                .says(check(1, 6, 0x2903)),
+        ),
+        bad("T11", "an underflow that is not told", read().says(counted(response(1, 0), 1))),
+        bad("T11", "an underflow that is one off", read().says(counted(residual(1, UNDERFLOW, 511), 1))),
+        bad("T11", "a residual without a flag", read().says(counted(residual(1, 0, 512), 1))),
+        bad("T11", "underflow and overflow", read().says(counted(residual(1, UNDERFLOW | OVERFLOW, 512), 1))),
+        bad("T11", "GOOD before the data came", Talk::ready().writes(1, 1_024, 512).says(response(1, 0))),
+        bad("T11", "more data than expected are sent", Talk::ready().reads(1, 512).says(data_in(1, F | S, 0, 0, 516))),
+        bad("T11", "CHECK CONDITION without sense data", Talk::ready().tests(1, TEST_UNIT_READY).says(response(1, 2))),
+        bad("T8", "INQUIRY is told a unit attention", Talk::ready().tests(1, INQUIRY).says(check(1, 6, 0x2900))),
+        bad(
+            "T8",
+            "the same reset is told twice",
+            Talk::ready()
+                .tests(1, TEST_UNIT_READY)
+                .says(check(1, 6, 0x2900))
+                .tests(1, TEST_UNIT_READY)
+                .says(check(1, 6, 0x2900)),
+        ),
+        bad("I4", "Data-In is not counted", read().says(counted(residual(1, UNDERFLOW, 512), 0))),
+    ]
+}
+
+/// The initiator breaks the protocol: what the target does with it is its own affair, but its numbers are not.
+fn hostile() -> Vec<Case<Talk>> {
+    let twice =
+        || Talk::ready().reads(1, 512).asks_ahead(0, RawPdu::nop_out(0, 9, NO_TAG, vec![]).immediate()).reads(1, 512);
+    vec![
+        good("a tag is used twice at a time", twice().says(data_in(1, F | S, 0, 0, 512)).says(response(1, BUSY))),
+        good(
+            "a command past the window is dropped",
+            Talk::ready()
+                .asks_ahead(WINDOW, RawPdu::scsi_command(0x81, 0, 1, 0, &[0; 16]))
+                .reads(2, 512)
+                .says(data_in(2, F | S, 0, 0, 512)),
+        ),
+        good(
+            "HTTP",
+            Talk::opened().asks_nonsense(b"GET / HTTP/1.1\r\nHost: example.invalid\r\n\r\n............").closed(),
+        ),
+        good("unsolicited data that were not agreed", Talk::ready().writes(1, 2_048, 1_028).says(check(1, 11, 0x0c0c))),
+        bad("I3", "and yet StatSN counts", twice().says_off(data_in(1, F | S, 0, 0, 512), 3, 0, WINDOW)),
+    ]
+}
