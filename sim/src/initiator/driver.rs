@@ -118,7 +118,7 @@ impl<W: World> Driver<W> {
                 Err(LoginError::Refused(status)) if status >> 8 != 3 => {
                     self.complain("I7", &format!("login was refused with status {status:#06x}"));
                 }
-                Err(LoginError::Refused(_) | LoginError::Transport(_)) => {}
+                Err(LoginError::Refused(_) | LoginError::Transport) => {}
             }
             let now = self.world.now();
             if self.shared.phase.get() != Phase::Chaos {

@@ -22,6 +22,7 @@ use super::shared::{Report, Shared};
 use crate::history::{Nexus, OpId};
 use attention::Attention;
 use command::Command;
+pub(super) use command::stamped;
 use management::Management;
 
 /// The target broke a rule in a way that leaves the connection of no use.

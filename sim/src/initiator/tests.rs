@@ -1,13 +1,15 @@
 //! Whole plans against a small target in memory: none is blamed that keeps the rules, each is that breaks one.
 
+mod bad_targets;
 mod memory;
 mod small_target;
 
 use super::*;
 use crate::history::{Action, Event, History, Outcome, Sector, Unit};
 use crate::random::Draws;
+use bad_targets::BadTarget;
 use memory::MemoryWorld;
-use plan::{Attribute, CdbSize, Hangup, Keys, LoginStyle, Step, Verb};
+use plan::{Attack, AttackStep, Attribute, CdbSize, Hangup, HostilePlan, Keys, LoginStyle, Step, Verb};
 use small_target::{Deviation, SmallTarget};
 
 const TARGET: &str = "iqn.2026-11.invalid.quintain:small";
@@ -199,4 +201,59 @@ fn audit_reads_back_what_was_written() {
         _ => false,
     };
     assert_eq!(history.events.iter().filter(sees_write).count(), 1);
+}
+
+fn attack(target: BadTarget, attacks: &[Attack]) -> (Report, Vec<Violation>) {
+    let shared = Shared::new(7, TARGET, units());
+    let world = MemoryWorld::new(move |world, end| world.spawn(target.serve(end)));
+    let step = |(id, attack): (usize, &Attack)| AttackStep { id: id as u32, amount: 4_711, attack: *attack };
+    let attacks = attacks.iter().enumerate().map(step).collect();
+    let hostile = Some(HostilePlan { lun: 0, attacks });
+    let plan = InitiatorPlan { hostile, ..plan(Keys::default(), Vec::new()) };
+    let report = world.block_on(run(world.clone(), &plan, shared.clone()));
+    let violations = shared.violations.borrow().clone();
+    (report, violations)
+}
+
+#[test]
+fn attacks_end_and_blame_nobody_when_the_target_does_not_answer() {
+    for target in [BadTarget::HangsUp, BadTarget::Silent, BadTarget::Dead] {
+        let (_, violations) = attack(target, Attack::ALL);
+        assert_eq!(violations, [], "{target:?}");
+    }
+}
+
+#[test]
+fn attacks_blame_a_target_that_takes_everything() {
+    for (kind, oracle) in [
+        (Attack::CommandAboveWindow, "I1"),
+        (Attack::CommandBelowWindow, "I1"),
+        (Attack::CommandGap, "I1"),
+        (Attack::OffsetBeyond, "I5"),
+        (Attack::OffsetOverlap, "I5"),
+        (Attack::TransferTagWrong, "I5"),
+        (Attack::FinalEarly, "I5"),
+        (Attack::ImmediateTooLong, "I5"),
+        (Attack::UnsolicitedForbidden, "I5"),
+        (Attack::ExpectsLess, "T11"),
+        (Attack::DataWithoutCommand, "I8"),
+        (Attack::DataAfterAbort, "T5"),
+        (Attack::AnswerToNothing, "I9"),
+        (Attack::LoginAgain, "I9"),
+        (Attack::OpcodeUnknown, "I9"),
+        (Attack::FunctionUnknown, "I9"),
+        (Attack::LogoutElsewhere, "I9"),
+        (Attack::BeforeLogin, "I7"),
+        (Attack::CommandInLogin, "I7"),
+        (Attack::LoginEndless, "I7"),
+        (Attack::KeyTwice, "I7"),
+        (Attack::TextMalformed, "I7"),
+        (Attack::StageIllegal, "I7"),
+        (Attack::SessionUnknown, "I7"),
+        (Attack::TargetUnknown, "I7"),
+        (Attack::NameMissing, "I7"),
+    ] {
+        let (_, violations) = attack(BadTarget::Gullible, &[kind]);
+        assert!(violations.iter().any(|violation| violation.oracle == oracle), "{kind:?}: {violations:?}");
+    }
 }

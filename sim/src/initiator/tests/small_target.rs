@@ -440,9 +440,8 @@ impl Connection {
         let (start, length) = ((lba.min(unit.blocks) * block) as usize, (blocks * block) as usize);
         match cdb[0] {
             0x08 | 0x28 | 0xa8 | 0x88 => {
-                let mut read = self.target.medium.borrow()[&lun].clone();
-                read.resize(start + length, 0);
-                let mut read = read[start..start + length].to_vec();
+                let inside = self.target.medium.borrow()[&lun].get(start..start + length).map(<[u8]>::to_vec);
+                let mut read = inside.unwrap_or_else(|| vec![0; length]);
                 if unit.nullio && self.deviates(Deviation::NullioStale) {
                     read[3] = 1;
                 }
