@@ -60,6 +60,9 @@ enum End {
 }
 
 type Connection<W> = Rc<<W as World>::Wire>;
+type Sending = Option<Pin<Box<dyn Future<Output = io::Result<()>>>>>;
+/// When it goes off, and what waits for that.
+type Alarm = Option<(Duration, Pin<Box<dyn Future<Output = ()>>>)>;
 
 impl<W: World> Driver<W> {
     pub(super) fn new(world: W, mut plan: InitiatorPlan, shared: Shared) -> Self {
@@ -187,8 +190,8 @@ impl<W: World> Driver<W> {
 
     /// Full feature phase: sends, receives and watches the clock at the same time.
     async fn converse(&mut self, link: &mut Link<W>, session: &mut Session) -> End {
-        let mut sending: Option<Pin<Box<dyn Future<Output = io::Result<()>>>>> = None;
-        let mut alarm: Option<(Duration, Pin<Box<dyn Future<Output = ()>>>)> = None;
+        let mut sending: Sending = None;
+        let mut alarm: Alarm = None;
         // What came behind the last login response.
         if let Err(breach) = self.receive(link, session, &[]) {
             return self.broken(breach);
@@ -423,8 +426,8 @@ enum Happened {
 /// Whichever comes first. What was received goes before what else is ready.
 async fn first(
     mut recv: Pin<&mut impl Future<Output = io::Result<Vec<u8>>>>,
-    sending: &mut Option<Pin<Box<dyn Future<Output = io::Result<()>>>>>,
-    alarm: &mut Option<(Duration, Pin<Box<dyn Future<Output = ()>>>)>,
+    sending: &mut Sending,
+    alarm: &mut Alarm,
 ) -> Happened {
     std::future::poll_fn(move |context| {
         if let Poll::Ready(result) = recv.as_mut().poll(context) {

@@ -7,8 +7,6 @@ mod attention;
 mod command;
 mod management;
 mod outcome;
-#[cfg(test)]
-mod tests;
 mod transfer;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};

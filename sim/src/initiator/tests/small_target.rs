@@ -75,8 +75,11 @@ struct Inner {
     deviation: Option<Deviation>,
     medium: RefCell<BTreeMap<u16, Vec<u8>>>,
     /// By ISID: how to end the session, and its pending unit attentions by LUN.
-    sessions: RefCell<BTreeMap<[u8; 6], (Rc<MemoryWire>, BTreeMap<u16, u16>)>>,
+    sessions: RefCell<BTreeMap<[u8; 6], (Rc<MemoryWire>, Attentions)>>,
 }
+
+/// By LUN.
+type Attentions = BTreeMap<u16, u16>;
 
 impl SmallTarget {
     pub(super) fn new(name: &'static str, units: Vec<Unit>, deviation: Option<Deviation>) -> Self {
