@@ -95,6 +95,25 @@ fn plan_survives_toml() {
     }
 }
 
+/// What the generator cannot make, no seed will ever find.
+#[test]
+fn generator_makes_every_verb_and_every_attack() {
+    let mut verbs = std::collections::BTreeMap::new();
+    let mut attacks = std::collections::BTreeSet::new();
+    for seed in 0..400 {
+        let hostile = seed % 4 == 0;
+        let plan = InitiatorPlan::generate(&mut Draws::new(seed, "plan", 0), &units(), 200, 0, hostile);
+        attacks.extend(plan.hostile.into_iter().flat_map(|hostile| hostile.attacks).map(|step| step.attack));
+        for step in plan.steps {
+            let text = toml::to_string(&step).unwrap();
+            let verb = text.lines().find(|line| line.starts_with("verb = ")).unwrap().to_owned();
+            *verbs.entry(verb).or_insert(0) += 1;
+        }
+    }
+    assert_eq!(attacks.len(), Attack::ALL.len());
+    assert_eq!(verbs.len(), 27, "{verbs:?}");
+}
+
 #[test]
 fn written_blocks_are_read_back_with_their_stamps() {
     let verbs =

@@ -75,11 +75,11 @@ struct Inner {
     deviation: Option<Deviation>,
     medium: RefCell<BTreeMap<u16, Vec<u8>>>,
     /// By ISID: how to end the session, and its pending unit attentions by LUN.
-    sessions: RefCell<BTreeMap<[u8; 6], (Rc<MemoryWire>, Attentions)>>,
+    sessions: RefCell<BTreeMap<[u8; 6], SessionState>>,
 }
 
-/// By LUN.
-type Attentions = BTreeMap<u16, u16>;
+/// What ends the session, and its unit attentions by LUN.
+type SessionState = (Rc<MemoryWire>, BTreeMap<u16, u16>);
 
 impl SmallTarget {
     pub(super) fn new(name: &'static str, units: Vec<Unit>, deviation: Option<Deviation>) -> Self {
@@ -425,6 +425,9 @@ impl Connection {
         let Some(unit) = self.target.units.iter().find(|unit| unit.lun == lun).cloned() else {
             return self.unmapped(command).await;
         };
+        if let Some(code) = invalid(&cdb) {
+            return self.check(command, 5, code).await;
+        }
         if !matches!(cdb[0], 0x12 | 0xa0 | 0x03)
             && let Some(code) = self.attention(lun)
         {
@@ -603,6 +606,20 @@ fn residual(command: &RawPdu, asked: usize) -> (u8, u32) {
         std::cmp::Ordering::Equal => (0, 0),
         std::cmp::Ordering::Greater => (0x04, (asked - expected) as u32),
     }
+}
+
+/// The fields that this target looks at and does not like.
+fn invalid(cdb: &[u8; 16]) -> Option<u16> {
+    let bad = match cdb[0] {
+        0x00 => cdb[5] == 0x04,
+        0x28 | 0x2f => cdb[1] & 0xe6 != 0,
+        0x12 => !matches!((cdb[1], cdb[2]), (0, 0) | (1, 0 | 0x80..=0x86 | 0xb0..=0xb2)),
+        0x1a if cdb[2] >> 6 == 3 => return Some(0x3900),
+        0x5a => cdb[2] == 0x19,
+        0xa0 => cdb[2] > 2,
+        _ => false,
+    };
+    bad.then_some(0x2400)
 }
 
 fn range(cdb: &[u8; 16]) -> (u64, u64) {
