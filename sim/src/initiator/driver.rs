@@ -257,6 +257,9 @@ impl<W: World> Driver<W> {
             }
             None => {}
         }
+        if self.pause_until == Duration::MAX {
+            return None;
+        }
         while let Some(due) = self.retries.iter().position(|retry| retry.at <= now) {
             if !session.start(&self.retries[due].step, self.retries[due].attempt, now) {
                 break;
