@@ -87,6 +87,24 @@ pub(super) fn report_luns(allocation: u32) -> [u8; 16] {
     cdb
 }
 
+/// CDBs that are wrong in one field, each with its additional sense code.
+pub(super) const INVALID: &[([u8; 16], u16)] = &[
+    // TEST UNIT READY with NACA.
+    ([0x00, 0, 0, 0, 0, 0x04, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0], 0x2400),
+    // READ (10) with protection information, which no unit has.
+    ([0x28, 0x20, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0], 0x2400),
+    // VERIFY (10) with BYTCHK 10b.
+    ([0x2f, 0x04, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0], 0x2400),
+    // INQUIRY of a page that is not there, and of a page without EVPD.
+    ([0x12, 0x01, 0x47, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0], 0x2400),
+    ([0x12, 0x00, 0x80, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0], 0x2400),
+    // MODE SENSE (6) of saved values, MODE SENSE (10) of a page that is not there.
+    ([0x1a, 0x08, 0xc8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0], 0x3900),
+    ([0x5a, 0x08, 0x19, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0], 0x2400),
+    // REPORT LUNS with a SELECT REPORT that is not there.
+    ([0xa0, 0, 0x55, 0, 0, 0, 0, 0, 0, 16, 0, 0, 0, 0, 0, 0], 0x2400),
+];
+
 /// The forms of ten, twelve and sixteen bytes agree on where flags, address and length are.
 fn ranged(code: u8, size: CdbSize, flags: u8, lba: u64, blocks: u32) -> [u8; 16] {
     let mut cdb = [0; 16];

@@ -60,6 +60,9 @@ enum End {
 }
 
 type Connection<W> = Rc<<W as World>::Wire>;
+type Sending = Option<Pin<Box<dyn Future<Output = io::Result<()>>>>>;
+/// When it goes off, and what waits for that.
+type Alarm = Option<(Duration, Pin<Box<dyn Future<Output = ()>>>)>;
 
 impl<W: World> Driver<W> {
     pub(super) fn new(world: W, mut plan: InitiatorPlan, shared: Shared) -> Self {
@@ -118,7 +121,7 @@ impl<W: World> Driver<W> {
                 Err(LoginError::Refused(status)) if status >> 8 != 3 => {
                     self.complain("I7", &format!("login was refused with status {status:#06x}"));
                 }
-                Err(LoginError::Refused(_) | LoginError::Transport(_)) => {}
+                Err(LoginError::Refused(_) | LoginError::Transport) => {}
             }
             let now = self.world.now();
             if self.shared.phase.get() != Phase::Chaos {
@@ -187,8 +190,8 @@ impl<W: World> Driver<W> {
 
     /// Full feature phase: sends, receives and watches the clock at the same time.
     async fn converse(&mut self, link: &mut Link<W>, session: &mut Session) -> End {
-        let mut sending: Option<Pin<Box<dyn Future<Output = io::Result<()>>>>> = None;
-        let mut alarm: Option<(Duration, Pin<Box<dyn Future<Output = ()>>>)> = None;
+        let mut sending: Sending = None;
+        let mut alarm: Alarm = None;
         // What came behind the last login response.
         if let Err(breach) = self.receive(link, session, &[]) {
             return self.broken(breach);
@@ -253,6 +256,9 @@ impl<W: World> Driver<W> {
                 self.steps.push_front(logout(false));
             }
             None => {}
+        }
+        if self.pause_until == Duration::MAX {
+            return None;
         }
         while let Some(due) = self.retries.iter().position(|retry| retry.at <= now) {
             if !session.start(&self.retries[due].step, self.retries[due].attempt, now) {
@@ -423,8 +429,8 @@ enum Happened {
 /// Whichever comes first. What was received goes before what else is ready.
 async fn first(
     mut recv: Pin<&mut impl Future<Output = io::Result<Vec<u8>>>>,
-    sending: &mut Option<Pin<Box<dyn Future<Output = io::Result<()>>>>>,
-    alarm: &mut Option<(Duration, Pin<Box<dyn Future<Output = ()>>>)>,
+    sending: &mut Sending,
+    alarm: &mut Alarm,
 ) -> Happened {
     std::future::poll_fn(move |context| {
         if let Poll::Ready(result) = recv.as_mut().poll(context) {

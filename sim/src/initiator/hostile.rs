@@ -1,8 +1,132 @@
-//! stub
-use super::plan::{HostilePlan, InitiatorPlan};
-use super::shared::{Report, Shared};
-use super::world::World;
+//! Initiators that break the protocol on purpose.
+//!
+//! Each attack has a connection of its own. The target may reject, answer with an error, drop in silence or close,
+//! as the rule says; faults may do the same at any time, so only what it must *never* answer is a violation. An
+//! attack ends by its own limits, whatever the target does. Writes that may land are in the history like any other.
 
-pub(super) async fn run<W: World>(_world: W, _plan: &InitiatorPlan, _attacks: &HostilePlan, _shared: Shared) -> Report {
-    Report::default()
+mod lengths;
+mod login;
+mod numbers;
+mod order;
+mod pace;
+mod peer;
+
+use std::time::Duration;
+
+use super::link::LinkError;
+use super::plan::{Attack, AttackStep, HostilePlan, InitiatorPlan};
+use super::shared::{Phase, Report, Shared};
+use super::world::World;
+use crate::history::{Event, OpId};
+
+/// Attempts to log in before an attack is left out.
+const LOGINS_MAX: u32 = 5;
+
+/// Plays the attacks of `plan`. Ends early when the faults end: the liveness of others is not to wait for it.
+pub(super) async fn run<W: World>(world: W, plan: &InitiatorPlan, hostile: &HostilePlan, shared: Shared) -> Report {
+    let mut attacker = Attacker {
+        world,
+        plan,
+        lun: hostile.lun,
+        shared,
+        unfenced: Vec::new(),
+        logins: 0,
+        cmd_sn: plan.initial_cmd_sn,
+        report: Report::default(),
+    };
+    for (at, step) in hostile.attacks.iter().enumerate() {
+        if attacker.shared.phase.get() != Phase::Chaos {
+            attacker.report.steps_left = (hostile.attacks.len() - at) as u64;
+            break;
+        }
+        // How an attack ends is the target's business.
+        if attacker.play(step).await.is_ok() {
+            attacker.report.attacks += 1;
+        }
+    }
+    attacker.report
+}
+
+/// A hostile initiator between two attacks.
+struct Attacker<'a, W: World> {
+    world: W,
+    plan: &'a InitiatorPlan,
+    lun: u16,
+    shared: Shared,
+    /// Writes without status, of connections that are gone.
+    unfenced: Vec<OpId>,
+    logins: u32,
+    cmd_sn: u32,
+    report: Report,
+}
+
+impl<W: World> Attacker<'_, W> {
+    async fn play(&mut self, step: &AttackStep) -> Result<(), LinkError> {
+        match step.attack {
+            Attack::CommandAboveWindow
+            | Attack::CommandBelowWindow
+            | Attack::CommandTwice
+            | Attack::CommandGap
+            | Attack::StatusAhead
+            | Attack::TagReused
+            | Attack::TransferTagWrong
+            | Attack::TransferTagStale
+            | Attack::DataNumberGap
+            | Attack::OffsetBeyond
+            | Attack::OffsetOverlap
+            | Attack::OffsetBackward => self.numbers(step).await,
+            Attack::SegmentTooLong
+            | Attack::AhsLies
+            | Attack::ExpectsLess
+            | Attack::ImmediateTooLong
+            | Attack::BurstTooLong
+            | Attack::FinalMissing
+            | Attack::FinalEarly => self.lengths(step).await,
+            Attack::DataWithoutCommand
+            | Attack::UnsolicitedForbidden
+            | Attack::DataAfterAbort
+            | Attack::AnswerToNothing
+            | Attack::LoginAgain
+            | Attack::Snack
+            | Attack::OpcodeUnknown
+            | Attack::OpcodeOfTarget
+            | Attack::FunctionUnknown
+            | Attack::LogoutElsewhere
+            | Attack::TextFlood => self.order(step).await,
+            Attack::CommandInLogin
+            | Attack::Garbage
+            | Attack::Http
+            | Attack::Tls
+            | Attack::BeforeLogin
+            | Attack::LoginHalf
+            | Attack::LoginEndless
+            | Attack::KeyTooLong
+            | Attack::KeyTwice
+            | Attack::TextMalformed
+            | Attack::StageIllegal
+            | Attack::SessionUnknown
+            | Attack::TargetUnknown
+            | Attack::NameMissing => self.login(step).await,
+            Attack::Slow | Attack::NeverReads | Attack::HoldsData | Attack::ImmediateFlood | Attack::OpenAndDrop => {
+                self.pace(step).await
+            }
+        }
+    }
+
+    /// A login succeeded: what is left of the sessions before has ended.
+    fn fence(&mut self) {
+        for op in self.unfenced.drain(..) {
+            self.shared.record(Event::Fence { op });
+            self.report.fenced += 1;
+        }
+    }
+
+    fn connect_limit(&self) -> Duration {
+        Duration::from_millis(self.plan.timeouts.connect_ms)
+    }
+
+    fn complain(&self, oracle: &'static str, step: &AttackStep, message: &str) {
+        let (index, attack, amount) = (self.plan.index, step.attack, step.amount);
+        self.shared.complain(oracle, format!("{message} (hostile initiator {index}, {attack:?}, amount {amount})"));
+    }
 }

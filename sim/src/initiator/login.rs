@@ -33,7 +33,7 @@ pub(super) struct Established {
 #[derive(Debug)]
 pub(super) enum LoginError {
     /// The connection did not last.
-    Transport(LinkError),
+    Transport,
     /// The target said no: status class in the high byte, detail in the low one.
     Refused(u16),
     /// The target broke a rule.
@@ -44,7 +44,7 @@ impl From<LinkError> for LoginError {
     fn from(error: LinkError) -> Self {
         match error {
             LinkError::Decode(error) => Self::Breach("I6", format!("during login: {error}")),
-            error => Self::Transport(error),
+            LinkError::Timeout | LinkError::Closed => Self::Transport,
         }
     }
 }

@@ -350,6 +350,13 @@ pub enum Verb {
         /// Operation code.
         operation_code: u8,
     },
+    /// A CDB with a field that no disk takes: CHECK CONDITION, ILLEGAL REQUEST.
+    InvalidField {
+        /// Logical unit.
+        lun: u16,
+        /// Which of the known ones, modulo their number.
+        which: u8,
+    },
     /// NOP-Out with data to be echoed.
     Ping {
         /// Bytes of data.

@@ -7,8 +7,6 @@ mod attention;
 mod command;
 mod management;
 mod outcome;
-#[cfg(test)]
-mod tests;
 mod transfer;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -22,6 +20,7 @@ use super::shared::{Report, Shared};
 use crate::history::{Nexus, OpId};
 use attention::Attention;
 use command::Command;
+pub(super) use command::stamped;
 use management::Management;
 
 /// The target broke a rule in a way that leaves the connection of no use.
@@ -236,6 +235,9 @@ impl Session {
 
     /// When [`Self::expire`] has something to do.
     pub(super) fn next_deadline(&self) -> Duration {
+        if let Some(logout) = self.tasks.values().find(|task| matches!(task.kind, Kind::Logout)) {
+            return logout.deadline.unwrap_or(Duration::MAX);
+        }
         let window = self.window_closed_since.map(|since| since + WINDOW_LIMIT);
         let deadlines = self.tasks.values().filter_map(|task| task.deadline);
         deadlines.chain(window).chain(self.ping_at()).min().unwrap_or(Duration::MAX)
@@ -243,6 +245,13 @@ impl Session {
 
     /// Does what is due by `now`.
     pub(super) fn expire(&mut self, now: Duration) -> Result<(), Breach> {
+        if let Some(logout) = self.tasks.values().find(|task| matches!(task.kind, Kind::Logout)) {
+            // Nothing follows a logout.
+            if logout.deadline.is_some_and(|at| at <= now) {
+                self.demand = Some(Demand::GiveUp);
+            }
+            return Ok(());
+        }
         if let Some(since) = self.window_closed_since.filter(|_| self.tasks.is_empty()) {
             if now >= since + WINDOW_LIMIT {
                 let (first, last) = (self.exp_cmd_sn, self.max_cmd_sn);
@@ -410,14 +419,20 @@ impl Session {
         match task {
             // Too many immediate commands at a time (RFC 7143, 11.17.1).
             Some((tag, task)) if reason == 0x06 && task.immediate => {
-                if task.command().is_some() {
-                    self.refuse(tag, 0xff, now);
-                } else {
-                    self.tasks.remove(&tag);
-                }
+                self.turned_away(tag, now);
                 Ok(())
             }
             _ => Err(Breach::new("I9", format!("a good PDU was rejected with reason {reason:#04x}, tag {tag:x?}"))),
+        }
+    }
+
+    /// An immediate request was rejected for want of room: it never happened.
+    fn turned_away(&mut self, tag: u32, now: Duration) {
+        match self.tasks.get(&tag).map(|task| &task.kind) {
+            Some(Kind::Command(_)) => self.refuse(tag, 0xff, now),
+            Some(Kind::Management(_)) => self.management_turned_away(tag, now),
+            Some(Kind::Logout) => self.demand = Some(Demand::GiveUp),
+            _ => drop(self.tasks.remove(&tag)),
         }
     }
 

@@ -144,6 +144,16 @@ impl Resets {
     }
 }
 
+/// Sense key and additional sense code, of fixed or descriptor format (SPC-4, 4.5).
+pub(super) fn parse_sense(sense: &[u8]) -> Option<(u8, u16)> {
+    let (key, code) = match sense.first()? & 0x7f {
+        0x70 | 0x71 => (*sense.get(2)?, [*sense.get(12)?, *sense.get(13)?]),
+        0x72 | 0x73 => (*sense.get(1)?, [*sense.get(2)?, *sense.get(3)?]),
+        _ => return None,
+    };
+    Some((key & 0x0f, u16::from_be_bytes(code)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -138,7 +138,7 @@ impl<'a> Workload<'a> {
             fua: *draws.pick(&[0, 1, 4]),
             ordered: *draws.pick(&[0, 0, 1, 4]),
             immediate: *draws.pick(&[0, 0, 1, 3]),
-            trouble: *draws.pick(&[0, 1, 2, 6]),
+            trouble: *draws.pick(&[0, 2, 4, 10]),
         }
     }
 
@@ -203,6 +203,7 @@ impl<'a> Workload<'a> {
                     }
                 }
             }
+            7 if draws.chance(1, 2) => Verb::InvalidField { lun, which: draws.below(64) as u8 },
             7 => Verb::Unknown { lun, operation_code: *draws.pick(&[0x02, 0x9b, 0xc0, 0xff]) },
             _ if draws.chance(1, 2) => self.read(draws, unit, 512),
             _ => self.write(draws, unit, 512),
@@ -216,6 +217,9 @@ impl<'a> Workload<'a> {
         let expect_more = if draws.chance(1, 24) { draws.between(0, 4) as i32 - 2 } else { 0 };
         // An expected length of zero would need a command without data.
         let expect_more = expect_more.max(1 - blocks as i32);
+        if cdb != CdbSize::Six && draws.chance(1, 64) {
+            return Verb::Read { lun: unit.lun, lba, blocks: 0, cdb, fua, dpo, expect_more: 0 };
+        }
         Verb::Read { lun: unit.lun, lba, blocks, cdb, fua, dpo, expect_more }
     }
 
@@ -259,7 +263,7 @@ impl<'a> Workload<'a> {
             10 => Verb::ClearTaskSet { lun },
             11 | 12 => Verb::LogicalUnitReset { lun },
             13 => Verb::TargetWarmReset,
-            14 if draws.chance(1, 4) => Verb::TargetColdReset,
+            14 if draws.chance(1, 2) => Verb::TargetColdReset,
             14 | 15 => Verb::Logout { drain: draws.chance(1, 2) },
             16 | 17 => Verb::Drop { how: *draws.pick(&[Hangup::Reset, Hangup::Close, Hangup::HalfClose]) },
             18 | 19 => Verb::Reinstate,

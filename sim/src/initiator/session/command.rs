@@ -185,6 +185,10 @@ impl Spec {
                 cdb[0] = operation_code;
                 Self { expect: Expect::Illegal(0x2000), ..Self::without_data(cdb) }
             }
+            Verb::InvalidField { which, .. } => {
+                let (cdb, code) = cdb::INVALID[usize::from(which) % cdb::INVALID.len()];
+                Self { expect: Expect::Illegal(code), ..Self::without_data(cdb) }
+            }
             _ => Self::parameters(verb),
         };
         spec.lun = lun;
@@ -283,7 +287,8 @@ fn lun_of(verb: &Verb) -> Option<u16> {
         | Verb::TestUnitReady { lun }
         | Verb::RequestSense { lun, .. }
         | Verb::ReportLuns { lun, .. }
-        | Verb::Unknown { lun, .. } => Some(lun),
+        | Verb::Unknown { lun, .. }
+        | Verb::InvalidField { lun, .. } => Some(lun),
         _ => None,
     }
 }

@@ -26,6 +26,8 @@ const CLEAR_TASK_SET: u8 = 4;
 const LOGICAL_UNIT_RESET: u8 = 5;
 const TARGET_WARM_RESET: u8 = 6;
 const TARGET_COLD_RESET: u8 = 7;
+/// When a function for which the target had no room is tried again.
+const AGAIN: Duration = Duration::from_millis(100);
 /// Functions in flight at a time, at most.
 const FUNCTIONS_MAX: usize = 4;
 
@@ -110,6 +112,19 @@ impl Session {
         }
         self.last_received = now;
         Ok(())
+    }
+
+    /// The target had no room for the function: the commands it was to end are still what they were.
+    pub(super) fn management_turned_away(&mut self, tag: u32, now: Duration) {
+        let Some(Task { kind: Kind::Management(management), .. }) = self.tasks.remove(&tag) else { return };
+        if let Some(reset) = management.reset {
+            self.shared.resets.borrow_mut().over(reset);
+        }
+        for covered in management.covers {
+            if let Some(task) = self.tasks.get_mut(&covered) {
+                task.deadline.get_or_insert(now + AGAIN);
+            }
+        }
     }
 
     /// ABORT TASK was answered TASK DOES NOT EXIST: its status must be here, since answers keep their order, unless

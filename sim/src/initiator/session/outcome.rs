@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::super::codec::RawPdu;
 use super::super::plan::Direction;
+use super::super::shared::parse_sense;
 use super::command::{Command, Expect};
 use super::{Breach, Kind, Retry, Session, Task};
 use crate::history::{Event, Outcome, Sector, Unit, stamp};
@@ -253,16 +254,6 @@ fn read_stamps(data: &[u8], seed: u64, unit: &Unit, lba: u64) -> Vec<Sector> {
     let first = lba * (u64::from(unit.block_bytes) / stamp::SECTOR_BYTES as u64);
     let sectors = data.chunks_exact(stamp::SECTOR_BYTES).enumerate();
     sectors.map(|(number, sector)| stamp::read(sector, seed, unit.lun, first + number as u64)).collect()
-}
-
-/// Sense key and additional sense code, of fixed or descriptor format (SPC-4, 4.5).
-fn parse_sense(sense: &[u8]) -> Option<(u8, u16)> {
-    let (key, code) = match sense.first()? & 0x7f {
-        0x70 | 0x71 => (*sense.get(2)?, [*sense.get(12)?, *sense.get(13)?]),
-        0x72 | 0x73 => (*sense.get(1)?, [*sense.get(2)?, *sense.get(3)?]),
-        _ => return None,
-    };
-    Some((key & 0x0f, u16::from_be_bytes(code)))
 }
 
 /// Parameter data against the logical unit.

@@ -1,0 +1,108 @@
+//! Sequence numbers, tags and offsets that are wrong.
+
+use super::super::codec::{RawPdu, opcode};
+use super::super::link::LinkError;
+use super::super::plan::{Attack, AttackStep};
+use super::super::world::World;
+use super::Attacker;
+use super::peer::{Peer, is_answered, is_good, solicited, variant};
+
+impl<W: World> Attacker<'_, W> {
+    pub(super) async fn numbers(&mut self, step: &AttackStep) -> Result<(), LinkError> {
+        let mut peer = self.peer(&solicited()).await?;
+        let result = match step.attack {
+            Attack::CommandAboveWindow | Attack::CommandBelowWindow | Attack::CommandTwice | Attack::CommandGap => {
+                self.window(&mut peer, step).await
+            }
+            Attack::StatusAhead | Attack::TagReused => self.tags(&mut peer, step).await,
+            _ => self.offsets(&mut peer, step).await,
+        };
+        self.leave(peer);
+        result
+    }
+
+    /// Outside the window a command is dropped in silence (RFC 7143, 4.2.2.1).
+    async fn window(&mut self, peer: &mut Peer<W>, step: &AttackStep) -> Result<(), LinkError> {
+        let (good, bad) = (peer.tag(), peer.tag());
+        let (next, last) = (peer.cmd_sn, peer.max_cmd_sn);
+        let bad_sn = match step.attack {
+            Attack::CommandAboveWindow => last.wrapping_add(1 + variant(step, 3) * 1_000),
+            Attack::CommandBelowWindow => next.wrapping_sub(1 + variant(step, 3) * 1_000),
+            Attack::CommandTwice => next,
+            _ => next.wrapping_add(1 + variant(step, 3)),
+        };
+        if step.attack == Attack::CommandTwice {
+            let pdu = peer.test_unit_ready(good);
+            peer.send(pdu).await?;
+        }
+        let pdu = peer.test_unit_ready(bad).sequenced(bad_sn, peer.exp_stat_sn);
+        peer.send_raw(pdu).await?;
+        let heard = peer.listen().await;
+        if is_answered(&heard, bad) {
+            self.complain("I1", step, &format!("CmdSN {bad_sn} was served, the window is {next}..={last}"));
+        }
+        Ok(())
+    }
+
+    async fn tags(&mut self, peer: &mut Peer<W>, step: &AttackStep) -> Result<(), LinkError> {
+        if step.attack == Attack::StatusAhead {
+            let tag = peer.tag();
+            let (cmd_sn, ahead) = (peer.cmd_sn, peer.exp_stat_sn.wrapping_add(1 + step.amount));
+            peer.cmd_sn = cmd_sn.wrapping_add(1);
+            let pdu = peer.test_unit_ready(tag).sequenced(cmd_sn, ahead);
+            peer.send_raw(pdu).await?;
+            peer.listen().await;
+            return Ok(());
+        }
+        let write = peer.open_write(step.amount, 2, 0xa1).await?;
+        let pdu = peer.test_unit_ready(write.tag);
+        peer.send(pdu).await?;
+        let heard = peer.listen().await;
+        if is_good(&heard, write.tag) {
+            self.complain("I8", step, "a second command with a tag in use was served");
+        }
+        Ok(())
+    }
+
+    async fn offsets(&mut self, peer: &mut Peer<W>, step: &AttackStep) -> Result<(), LinkError> {
+        let write = peer.open_write(step.amount, 4, 0xa1).await?;
+        let r2t = peer.await_answer(opcode::R2T, write.tag).await?;
+        let tag = r2t.target_transfer_tag();
+        let start = r2t.buffer_offset() as usize;
+        let end = start + r2t.desired_length() as usize;
+        let middle = start + (end - start) / 2;
+        match step.attack {
+            Attack::TransferTagWrong => {
+                peer.data(&write, tag ^ (1 + step.amount), 0, start..end, true).await?;
+            }
+            Attack::TransferTagStale => {
+                peer.data(&write, tag, 0, start..end, true).await?;
+                peer.data(&write, tag, 0, start..end, true).await?;
+            }
+            Attack::DataNumberGap => {
+                peer.data(&write, tag, 0, start..middle, false).await?;
+                peer.data(&write, tag, 2 + variant(step, 3), middle..end, true).await?;
+            }
+            Attack::OffsetBeyond => {
+                let mut pdu = RawPdu::data_out(peer.lun, write.tag, tag, 0, 0, true, &write.data[start..end]);
+                let beyond = [end as u32, u32::MAX - 3, 0x8000_0000, end as u32 - 4];
+                pdu.set_u32(40, beyond[variant(step, 4) as usize]);
+                peer.send(pdu).await?;
+            }
+            Attack::OffsetOverlap => {
+                peer.data(&write, tag, 0, start..middle, false).await?;
+                peer.data(&write, tag, 1, start..middle, true).await?;
+            }
+            _ => {
+                peer.data(&write, tag, 0, middle..end, false).await?;
+                peer.data(&write, tag, 1, start..middle, true).await?;
+            }
+        }
+        let heard = peer.listen().await;
+        let incomplete = matches!(step.attack, Attack::TransferTagWrong | Attack::OffsetBeyond | Attack::OffsetOverlap);
+        if incomplete && is_good(&heard, write.tag) {
+            self.complain("I5", step, "a write whose data never came whole ended GOOD");
+        }
+        Ok(())
+    }
+}

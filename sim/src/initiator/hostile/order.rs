@@ -1,0 +1,142 @@
+//! Good PDUs at the wrong time, and PDUs that do not exist.
+
+use super::super::codec::{NO_TAG, RawPdu, opcode, text};
+use super::super::link::LinkError;
+use super::super::plan::{Attack, AttackStep};
+use super::super::world::World;
+use super::Attacker;
+use super::peer::{Peer, is_answered, is_good, solicited, variant};
+
+impl<W: World> Attacker<'_, W> {
+    pub(super) async fn order(&mut self, step: &AttackStep) -> Result<(), LinkError> {
+        let mut peer = self.peer(&solicited()).await?;
+        let result = match step.attack {
+            Attack::DataWithoutCommand | Attack::UnsolicitedForbidden => self.unasked_data(&mut peer, step).await,
+            Attack::DataAfterAbort => self.data_after_abort(&mut peer, step).await,
+            Attack::TextFlood => flood_text(&mut peer, step).await,
+            _ => self.out_of_place(&mut peer, step).await,
+        };
+        self.leave(peer);
+        result
+    }
+
+    async fn unasked_data(&mut self, peer: &mut Peer<W>, step: &AttackStep) -> Result<(), LinkError> {
+        if step.attack == Attack::DataWithoutCommand {
+            let tag = peer.tag();
+            let transfer_tag = if variant(step, 2) == 0 { NO_TAG } else { step.amount };
+            peer.send(RawPdu::data_out(0, tag, transfer_tag, 0, 0, true, &[0x55; 512])).await?;
+            if peer
+                .listen()
+                .await
+                .iter()
+                .any(|pdu| pdu.opcode() == opcode::SCSI_RESPONSE && pdu.initiator_task_tag() == tag)
+            {
+                self.complain("I8", step, "data of a command that was never sent got a SCSI response");
+            }
+            return Ok(());
+        }
+        // The command says that unsolicited data follow, and they do.
+        let block = peer.unit.block_bytes as usize;
+        let write = peer.open_write(step.amount, 1, 0x21).await?;
+        let segment = block.min(peer.target_max_recv as usize);
+        peer.data(&write, NO_TAG, 0, 0..segment, true).await?;
+        let heard = peer.listen().await;
+        if is_good(&heard, write.tag) {
+            self.complain("I5", step, "unsolicited data were taken although InitialR2T is Yes");
+        }
+        Ok(())
+    }
+
+    async fn data_after_abort(&mut self, peer: &mut Peer<W>, step: &AttackStep) -> Result<(), LinkError> {
+        let write = peer.open_write(step.amount, 4, 0xa1).await?;
+        let r2t = peer.await_answer(opcode::R2T, write.tag).await?;
+        let tag = peer.tag();
+        let abort = RawPdu::task_management(1, peer.lun, tag, write.tag, write.cmd_sn).immediate();
+        peer.send(abort).await?;
+        let answer = peer.await_answer(opcode::TASK_MANAGEMENT_RESPONSE, tag).await?;
+        if answer.response() != 0 {
+            let response = answer.response();
+            self.complain("T6", step, &format!("ABORT TASK of a write that waits for data was answered {response}"));
+            return Ok(());
+        }
+        peer.fence(&write);
+        let start = r2t.buffer_offset() as usize;
+        let end = start + (r2t.desired_length() as usize).min(peer.target_max_recv as usize);
+        peer.data(&write, r2t.target_transfer_tag(), 0, start..end, true).await?;
+        if peer
+            .listen()
+            .await
+            .iter()
+            .any(|pdu| pdu.opcode() == opcode::SCSI_RESPONSE && pdu.initiator_task_tag() == write.tag)
+        {
+            self.complain("T5", step, "a SCSI response after the abort was confirmed");
+        }
+        Ok(())
+    }
+
+    async fn out_of_place(&mut self, peer: &mut Peer<W>, step: &AttackStep) -> Result<(), LinkError> {
+        let tag = peer.tag();
+        let pdu = match step.attack {
+            Attack::AnswerToNothing => RawPdu::nop_out(0, NO_TAG, step.amount, Vec::new()).immediate(),
+            Attack::LoginAgain => {
+                let name = [("InitiatorName".to_owned(), self.plan.name.clone())];
+                RawPdu::login(0x87, self.plan.isid, 0, tag, 0, text::encode(&name))
+            }
+            Attack::Snack => {
+                let mut pdu = RawPdu::new(opcode::SNACK);
+                pdu.bhs[1] = 0x80 | variant(step, 4) as u8;
+                pdu.set_u32(16, tag);
+                pdu.set_u32(20, NO_TAG);
+                pdu
+            }
+            Attack::OpcodeUnknown | Attack::OpcodeOfTarget => {
+                let codes = if step.attack == Attack::OpcodeUnknown {
+                    [0x07, 0x0f, 0x1c, 0x1f]
+                } else {
+                    [0x20, 0x21, 0x25, 0x3f]
+                };
+                let mut pdu = RawPdu::new(codes[variant(step, 4) as usize]);
+                pdu.bhs[1] = 0x80;
+                pdu.set_u32(16, tag);
+                pdu
+            }
+            Attack::FunctionUnknown => {
+                let function = [0, 9, 0x40, 0x7f][variant(step, 4) as usize];
+                RawPdu::task_management(function, peer.lun, tag, NO_TAG, 0).immediate()
+            }
+            _ => RawPdu::logout(1 + variant(step, 3) as u8, tag, 77),
+        };
+        peer.send(pdu).await?;
+        let heard = peer.listen().await;
+        let accepted = |code: u8| {
+            heard.iter().any(|pdu| pdu.opcode() == code && pdu.initiator_task_tag() == tag && pdu.response() == 0)
+        };
+        let wrong = match step.attack {
+            Attack::AnswerToNothing => {
+                heard.iter().any(|pdu| pdu.opcode() == opcode::NOP_IN && pdu.initiator_task_tag() != NO_TAG)
+            }
+            Attack::LoginAgain => {
+                heard.iter().any(|pdu| pdu.opcode() == opcode::LOGIN_RESPONSE && pdu.login_status() == 0)
+            }
+            Attack::OpcodeUnknown | Attack::OpcodeOfTarget => is_answered(&heard, tag),
+            Attack::FunctionUnknown => accepted(opcode::TASK_MANAGEMENT_RESPONSE),
+            Attack::LogoutElsewhere => accepted(opcode::LOGOUT_RESPONSE),
+            _ => false,
+        };
+        if wrong {
+            self.complain("I9", step, &format!("answered as if it were right: {heard:x?}"));
+        }
+        Ok(())
+    }
+}
+
+/// Text negotiations that are begun and never ended.
+async fn flood_text<W: World>(peer: &mut Peer<W>, step: &AttackStep) -> Result<(), LinkError> {
+    for _ in 0..1 + step.amount % 100 {
+        let tag = peer.tag();
+        let data = text::encode(&[("SendTargets".to_owned(), "All".to_owned())]);
+        peer.send(RawPdu::text(if variant(step, 2) == 0 { 0x80 } else { 0x40 }, tag, NO_TAG, data).immediate()).await?;
+    }
+    peer.listen().await;
+    Ok(())
+}
