@@ -237,6 +237,8 @@ impl Cluster {
             }
         }
         *self.state.up.borrow_mut() = None;
+        *self.state.stop.borrow_mut() = None;
+        *self.state.stopped.borrow_mut() = None;
         self.node().kill();
         result
     }
@@ -258,7 +260,6 @@ impl Cluster {
     async fn serve(self) {
         let state = &self.state;
         let State { parts, target, .. } = &**state;
-        *state.stop.borrow_mut() = None;
         let number = state.starts.get();
         state.starts.set(number + 1);
         let process = Process::new(ProcessParts {

@@ -151,7 +151,6 @@ impl Run {
         {
             complaints.into_iter().for_each(|complaint| self.fail("S5", complaint));
         }
-        self.executor.shut_down().await;
     }
 
     /// What the plan says to come after the chaos, and the audits.
@@ -239,6 +238,7 @@ impl Run {
         for event in &history.events {
             trace.history(now, event);
         }
+        trace.flush();
         Verdict { failures, trace_hash: trace.hash(), stats: self.stats(&trace, &history.events) }
     }
 
