@@ -99,6 +99,7 @@ impl Run {
             trace: trace.clone(),
             history: shared.history.clone(),
             sink: observers.sink(),
+            process_ended: observers.process_ended(),
         };
         let cluster = Cluster::new(&plan, parts);
         Self {
