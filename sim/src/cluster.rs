@@ -39,6 +39,8 @@ pub struct ClusterParts {
     pub history: Rc<RefCell<History>>,
     /// Takes core's events.
     pub sink: EventSink,
+    /// Hears of each death of the process.
+    pub process_ended: Rc<dyn Fn()>,
 }
 
 /// The target's machine.
@@ -236,7 +238,12 @@ impl Cluster {
                 Death::Crash | Death::CleanStop(_) => disk.process_died(),
             }
         }
-        *self.state.up.borrow_mut() = None;
+        if let Some(up) = self.state.up.borrow_mut().take() {
+            up.process.bury();
+        }
+        (parts.process_ended)();
+        *self.state.stop.borrow_mut() = None;
+        *self.state.stopped.borrow_mut() = None;
         self.node().kill();
         result
     }
@@ -258,7 +265,6 @@ impl Cluster {
     async fn serve(self) {
         let state = &self.state;
         let State { parts, target, .. } = &**state;
-        *state.stop.borrow_mut() = None;
         let number = state.starts.get();
         state.starts.set(number + 1);
         let process = Process::new(ProcessParts {

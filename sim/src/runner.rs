@@ -99,6 +99,7 @@ impl Run {
             trace: trace.clone(),
             history: shared.history.clone(),
             sink: observers.sink(),
+            process_ended: observers.process_ended(),
         };
         let cluster = Cluster::new(&plan, parts);
         Self {
@@ -151,7 +152,6 @@ impl Run {
         {
             complaints.into_iter().for_each(|complaint| self.fail("S5", complaint));
         }
-        self.executor.shut_down().await;
     }
 
     /// What the plan says to come after the chaos, and the audits.
@@ -239,6 +239,7 @@ impl Run {
         for event in &history.events {
             trace.history(now, event);
         }
+        trace.flush();
         Verdict { failures, trace_hash: trace.hash(), stats: self.stats(&trace, &history.events) }
     }
 

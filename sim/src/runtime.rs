@@ -35,6 +35,8 @@ pub struct Process {
     sink: EventSink,
     events: Rc<Events>,
     post_us: u64,
+    /// It is dead, though its tasks are not all dropped yet.
+    dead: Cell<bool>,
 }
 
 struct PerShard {
@@ -78,13 +80,18 @@ impl Process {
             mailbox: Mailbox::new(Draws::new(seed, "mailbox", number << 16 | u64::from(shard))),
         };
         let shards = (0..shards).map(shard).collect();
-        Rc::new(Self { executor, network, number, shards, trace, sink, events, post_us })
+        Rc::new(Self { executor, network, number, shards, trace, sink, events, post_us, dead: Cell::new(false) })
     }
 
     /// The view of one shard.
     #[must_use]
     pub fn runtime(self: &Rc<Self>, shard: ShardId) -> SimRuntime {
         SimRuntime { process: self.clone(), shard }
+    }
+
+    /// It died: what its tasks still say while they are dropped, nobody hears.
+    pub fn bury(&self) {
+        self.dead.set(true);
     }
 
     /// How many of them there were before.
@@ -307,6 +314,9 @@ impl Runtime for SimRuntime {
     }
 
     fn event(&self, event: &Event) {
+        if self.process.dead.get() {
+            return;
+        }
         let at = self.now();
         self.process.trace.borrow_mut().record(at, Entity::Target, event);
         (self.process.sink.borrow_mut())(at, event);

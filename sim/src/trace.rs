@@ -90,6 +90,13 @@ impl Trace {
         }
     }
 
+    /// Puts the last lines into the file.
+    pub fn flush(&mut self) {
+        if let Some(file) = &mut self.file {
+            drop(file.flush());
+        }
+    }
+
     /// The hash of everything so far.
     #[must_use]
     pub fn hash(&self) -> u128 {
