@@ -5,15 +5,15 @@
 
 use std::collections::BTreeMap;
 
-/// Task attribute (SAM-5, section 8.9); ACA is not supported.
+/// Task attribute (SAM-5, section 8.9), with its number on the wire (RFC 7143, section 11.3.1); ACA is not supported.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Attribute {
     /// Waits for older ORDERED and HEAD OF QUEUE tasks.
-    Simple,
+    Simple = 1,
     /// Waits for all older tasks.
-    Ordered,
+    Ordered = 2,
     /// Waits for nobody.
-    HeadOfQueue,
+    HeadOfQueue = 3,
 }
 
 impl Attribute {
