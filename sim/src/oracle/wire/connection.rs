@@ -8,7 +8,7 @@ use crate::initiator::codec::serial::before;
 use crate::initiator::codec::{Decoder, Digests, NO_TAG, RawPdu, opcode};
 
 use super::command::Command;
-use super::login::{self, Agreement, Login, Progress, SessionName};
+use super::login::{self, Agreement, Login, Progress};
 use super::management::Management;
 use super::numbers::Numbers;
 use super::{Report, Reset, Shared};
@@ -36,7 +36,7 @@ pub(super) struct Connection {
     outbound: Decoder,
     login: Login,
     agreement: Option<Agreement>,
-    name: SessionName,
+    isid: [u8; 6],
     numbers: Numbers,
     requests: BTreeMap<u32, Request>,
     /// Tags that were answered and not used again.
@@ -65,7 +65,7 @@ impl Connection {
             outbound: Decoder::new(LONGEST_SEGMENT),
             login: Login::default(),
             agreement: None,
-            name: SessionName::default(),
+            isid: [0; 6],
             numbers: Numbers::default(),
             requests: BTreeMap::new(),
             answered: BTreeSet::new(),
@@ -137,7 +137,7 @@ impl Connection {
         let Some(agreement) = self.agreement.clone() else {
             if pdu.opcode() == opcode::LOGIN {
                 self.numbers.begin(pdu.cmd_sn());
-                self.name.1 = pdu.isid();
+                self.isid = pdu.isid();
             }
             self.distrusted |= !self.login.request(pdu);
             return;
@@ -326,8 +326,8 @@ impl Connection {
         self.inbound.set_digests(digests);
         self.outbound.set_digests(digests);
         self.agreement = Some(agreement);
-        self.name = self.login.session_name(self.name.1);
-        if let Some(old) = shared.sessions.insert(self.name.clone(), report.connection)
+        if let Some(name) = self.login.session_name(self.isid)
+            && let Some(old) = shared.sessions.insert(name, report.connection)
             && old != report.connection
         {
             shared.reinstated.push((old, report.connection));

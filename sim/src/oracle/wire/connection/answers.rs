@@ -177,15 +177,20 @@ impl Connection {
             }
             TASK_DOES_NOT_EXIST => {
                 for itt in still_there {
-                    if let Some(Request::Command(command)) = self.requests.get(&itt)
-                        && !command.doubtful
-                        && (command.immediate || self.numbers.is_acknowledged(command.cmd_sn))
-                    {
-                        report.add("T6", &format!("task {itt:#x} has no status, and yet it is said not to exist"));
-                    }
+                    self.judge_denial(itt, report);
                 }
             }
             _ => {}
+        }
+    }
+
+    /// T6: a task that was taken, has no status and is not being ended by another function does exist.
+    fn judge_denial(&self, itt: u32, report: &mut Report<'_>) {
+        let Some(Request::Command(command)) = self.requests.get(&itt) else { return };
+        let ending = |request: &Request| matches!(request, Request::Management(other) if other.affected.contains(&(itt, command.serial)));
+        let taken = command.immediate || self.numbers.is_acknowledged(command.cmd_sn);
+        if taken && !command.doubtful && !self.requests.values().any(ending) {
+            report.add("T6", &format!("task {itt:#x} has no status, and yet it is said not to exist"));
         }
     }
 }
