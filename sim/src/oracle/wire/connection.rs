@@ -97,7 +97,7 @@ impl Connection {
             if let Request::Command(command) = request
                 && reset.lun.is_none_or(|lun| lun == command.lun)
             {
-                command.doubtful = true;
+                command.silence();
             }
         }
     }
@@ -182,7 +182,8 @@ impl Connection {
         self.functions -= usize::from(old.as_ref().is_some_and(is_function));
         self.distrusted |= match old {
             None | Some(Request::Text(_)) => false,
-            Some(Request::Command(command)) => !command.doubtful && !command.beyond && command.cmd_sn != cmd_sn,
+            // With a command that may be alive, nobody knows which of the two an answer is for.
+            Some(Request::Command(command)) => command.cmd_sn == cmd_sn || !command.may_have_ended && !command.beyond,
             Some(_) => true,
         };
     }
@@ -209,7 +210,10 @@ impl Connection {
         };
         let resetting = shared.resets.iter().any(|reset| reset.lun.is_none_or(|lun| lun == command.lun));
         command.beyond = !pdu.is_immediate() && self.numbers.is_beyond(pdu.cmd_sn());
-        command.doubtful |= !fresh || resetting || self.functions > 0 && self.requests.values().any(ending);
+        command.doubtful |= !fresh;
+        if resetting || self.functions > 0 && self.requests.values().any(ending) {
+            command.silence();
+        }
         Request::Command(command)
     }
 

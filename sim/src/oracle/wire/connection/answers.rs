@@ -137,7 +137,7 @@ impl Connection {
         let Some(header) = pdu.data.get(..48) else { return };
         let itt = u32::from_be_bytes([header[16], header[17], header[18], header[19]]);
         match self.requests.get_mut(&itt) {
-            Some(Request::Command(command)) => command.doubtful = true,
+            Some(Request::Command(command)) => command.silence(),
             Some(request) => {
                 self.functions -= usize::from(matches!(request, Request::Management(_)));
                 self.requests.remove(&itt);
