@@ -64,6 +64,8 @@ pub struct Session<R: Runtime> {
     next_ttt: Cell<u32>,
     /// Task management functions that have not been answered.
     pub(crate) managing: Cell<u32>,
+    /// The session is being ended, and its tasks with it.
+    pub(crate) leaving: Cell<bool>,
     pub(crate) ended: Cell<bool>,
     /// ExpCmdSN moved, a task ended, or the session did.
     pub(crate) changed: Notify,
@@ -96,6 +98,7 @@ impl<R: Runtime> Session<R> {
             aborting: RefCell::default(),
             next_ttt: Cell::new(0),
             managing: Cell::new(0),
+            leaving: Cell::new(false),
             ended: Cell::new(false),
             changed: Notify::default(),
         }

@@ -26,6 +26,10 @@ pub(crate) async fn manage<R: Runtime>(shard: Rc<Shard<R>>, session: Rc<Session<
         _ => Response::FUNCTION_NOT_SUPPORTED,
     };
     session.managing.set(session.managing.get() - 1);
+    if session.leaving.get() {
+        // Its tasks ended with the session, not by this function: there is nothing true to say any more.
+        return;
+    }
     session.send_management_response(&request, response);
     session.event(&Event::TaskManagementCompleted { nexus: session.nexus, function: request.function, response });
     if request.function == Request::TARGET_COLD_RESET && response == Response::FUNCTION_COMPLETE {
