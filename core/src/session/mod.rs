@@ -59,6 +59,8 @@ pub struct Session<R: Runtime> {
     /// The task table: every task that was received and is not over.
     pub(crate) tasks: RefCell<BTreeMap<Itt, Rc<Task<R>>>>,
     pub(crate) task_sets: RefCell<BTreeMap<Lun, TaskSet<Rc<Task<R>>>>>,
+    /// Tags of tasks that aborts under way cover, with the number of these aborts.
+    pub(crate) aborting: RefCell<BTreeMap<Itt, u32>>,
     next_ttt: Cell<u32>,
     /// Task management functions that have not been answered.
     pub(crate) managing: Cell<u32>,
@@ -91,6 +93,7 @@ impl<R: Runtime> Session<R> {
             connection,
             tasks: RefCell::default(),
             task_sets: RefCell::default(),
+            aborting: RefCell::default(),
             next_ttt: Cell::new(0),
             managing: Cell::new(0),
             ended: Cell::new(false),

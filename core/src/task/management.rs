@@ -42,6 +42,12 @@ async fn abort_task<R: Runtime>(session: &Rc<Session<R>>, request: &Request) -> 
         session.abort(&[task], Owed::Drop).await;
         return Response::FUNCTION_COMPLETE;
     }
+    if session.aborting.borrow().contains_key(&request.referenced_itt) {
+        // A function that has not been answered took it away: for the initiator it is there until that is over.
+        let itt = request.referenced_itt;
+        session.changed.until(|| (!session.aborting.borrow().contains_key(&itt)).then_some(())).await;
+        return Response::FUNCTION_COMPLETE;
+    }
     // A command that has not come yet is counted as received, and will be ignored when it does (section 11.5.1).
     let mut window = session.window.borrow_mut();
     let before_this = request.ref_cmd_sn.precedes(request.cmd_sn);

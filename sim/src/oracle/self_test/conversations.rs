@@ -367,6 +367,13 @@ fn hostile() -> Vec<Case<Talk>> {
                 .says(data_in(2, F | S, 0, 0, 512)),
         ),
         good(
+            "a write's tag and number are used by another command",
+            Talk::ready()
+                .writes(1, 2_048, 0)
+                .asks_ahead(1_u32.wrapping_neg(), RawPdu::scsi_command(0x81, 0, 1, 0, &[0; 16]))
+                .says(r2t(1, 0, 0, 2_048)),
+        ),
+        good(
             "HTTP",
             Talk::opened().asks_nonsense(b"GET / HTTP/1.1\r\nHost: example.invalid\r\n\r\n............").closed(),
         ),

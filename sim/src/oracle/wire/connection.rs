@@ -39,6 +39,8 @@ pub(super) struct Connection {
     isid: [u8; 6],
     numbers: Numbers,
     requests: BTreeMap<u32, Request>,
+    /// Task management functions among them.
+    functions: usize,
     /// Tags that were answered and not used again.
     answered: BTreeSet<u32>,
     /// Tags of tasks that a task management function ended, and that were not used again.
@@ -68,6 +70,7 @@ impl Connection {
             isid: [0; 6],
             numbers: Numbers::default(),
             requests: BTreeMap::new(),
+            functions: 0,
             answered: BTreeSet::new(),
             aborted: BTreeSet::new(),
             serial: 0,
@@ -94,7 +97,7 @@ impl Connection {
             if let Request::Command(command) = request
                 && reset.lun.is_none_or(|lun| lun == command.lun)
             {
-                command.doubtful = true;
+                command.silence();
             }
         }
     }
@@ -173,10 +176,14 @@ impl Connection {
         };
         self.answered.remove(&itt);
         self.aborted.remove(&itt);
+        let is_function = |request: &Request| matches!(request, Request::Management(_));
+        self.functions += usize::from(is_function(&request));
         let old = self.requests.insert(itt, request);
+        self.functions -= usize::from(old.as_ref().is_some_and(is_function));
         self.distrusted |= match old {
             None | Some(Request::Text(_)) => false,
-            Some(Request::Command(command)) => !command.doubtful && !command.beyond && command.cmd_sn != cmd_sn,
+            // With a command that may be alive, nobody knows which of the two an answer is for.
+            Some(Request::Command(command)) => command.cmd_sn == cmd_sn || !command.may_have_ended && !command.beyond,
             Some(_) => true,
         };
     }
@@ -203,7 +210,10 @@ impl Connection {
         };
         let resetting = shared.resets.iter().any(|reset| reset.lun.is_none_or(|lun| lun == command.lun));
         command.beyond = !pdu.is_immediate() && self.numbers.is_beyond(pdu.cmd_sn());
-        command.doubtful |= !fresh || resetting || self.requests.values().any(ending);
+        command.doubtful |= !fresh;
+        if resetting || self.functions > 0 && self.requests.values().any(ending) {
+            command.silence();
+        }
         Request::Command(command)
     }
 
@@ -336,7 +346,8 @@ impl Connection {
 
     /// I2: no more commands are taken than the window is wide.
     fn judge_outstanding(&self, shared: &Shared, report: &mut Report<'_>) {
-        if self.distrusted || self.requests.values().any(|request| matches!(request, Request::Management(_))) {
+        let few = self.requests.len() <= shared.command_window as usize;
+        if few || self.distrusted || self.functions > 0 {
             return;
         }
         let taken = |request: &&Request| {

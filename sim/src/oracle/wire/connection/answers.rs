@@ -137,8 +137,9 @@ impl Connection {
         let Some(header) = pdu.data.get(..48) else { return };
         let itt = u32::from_be_bytes([header[16], header[17], header[18], header[19]]);
         match self.requests.get_mut(&itt) {
-            Some(Request::Command(command)) => command.doubtful = true,
-            Some(_) => {
+            Some(Request::Command(command)) => command.silence(),
+            Some(request) => {
+                self.functions -= usize::from(matches!(request, Request::Management(_)));
                 self.requests.remove(&itt);
             }
             None => {}
@@ -149,6 +150,7 @@ impl Connection {
         let itt = pdu.initiator_task_tag();
         let right = |request: &Request| matches!(request, Request::Management(_));
         let Some(Request::Management(function)) = self.take(itt, pdu, report, right) else { return };
+        self.functions -= 1;
         shared.resets.retain(|reset| reset.connection != report.connection || reset.itt != itt);
         if self.distrusted {
             return;
