@@ -10,8 +10,10 @@ expect "Lun:0    Type:DIRECT_ACCESS" iscsi-ls -s "iscsi://$portal"
 expect "Lun:1    Type:DIRECT_ACCESS" iscsi-ls -s "iscsi://$portal"
 expect "Vendor:QUINTAIN" iscsi-inq "$url"
 expect "CmdQue:1" iscsi-inq "$url"
-for page in "00:SUPPORTED_VPD_PAGES" "80:Unit Serial Number" "83:$target" "b0:" "b1:" "b2:"; do
-    expect "${page#*:}" iscsi-inq -e 1 -c "0x${page%%:*}" "$url"
+# iscsi-inq takes page codes in decimal: 00h, 80h, 83h, B0h, B1h, B2h.
+for page in "0:SUPPORTED_VPD_PAGES" "128:Unit Serial Number" "131:$target" "176:maximum transfer length" \
+    "177:Medium Rotation Rate" "178:provisioning type"; do
+    expect "${page#*:}" iscsi-inq -e 1 -c "${page%%:*}" "$url"
 done
 expect "RETURNED LOGICAL BLOCK ADDRESS:131071" iscsi-readcapacity16 "$url"
 expect "Total size:67108864" iscsi-readcapacity16 "$url"
