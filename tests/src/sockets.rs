@@ -41,8 +41,7 @@ impl World for SocketWorld {
     async fn connect(&self) -> io::Result<SocketWire> {
         // On loopback the kernel answers at once, whether anybody accepts or not.
         let socket = TcpStream::connect(self.portal)?;
-        let control = socket.try_clone()?;
-        Ok(SocketWire { stream: self.runtime.stream(socket), control })
+        SocketWire::new(&self.runtime, socket)
     }
 
     fn now(&self) -> Duration {
@@ -63,6 +62,17 @@ pub struct SocketWire {
     stream: RealStream,
     /// The same socket, for what a target never does to its own: half closing it.
     control: TcpStream,
+}
+
+impl SocketWire {
+    /// Takes over a connected socket.
+    ///
+    /// # Errors
+    /// When there is no descriptor left.
+    pub fn new(runtime: &RealRuntime, socket: TcpStream) -> io::Result<Self> {
+        let control = socket.try_clone()?;
+        Ok(Self { stream: runtime.stream(socket), control })
+    }
 }
 
 impl Wire for SocketWire {
