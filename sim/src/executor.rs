@@ -202,13 +202,13 @@ impl Executor {
     }
 
     /// Wraps a task: counts it, counts its steps, catches its panic.
-    fn guard(&self, mut task: Pin<Box<dyn Future<Output = ()>>>) -> impl Future<Output = ()> + use<> {
+    fn guard<F: Future<Output = ()> + 'static>(&self, mut task: Pin<Box<F>>) -> impl Future<Output = ()> + use<F> {
         let state = self.state.clone();
         let alive = Alive::new(state.tasks_alive.clone());
         poll_fn(move |cx| {
             let _ = &alive;
             match catch_unwind(AssertUnwindSafe(|| {
-                state.clock.count_step();
+                state.clock.count_step(std::any::type_name::<F>());
                 task.as_mut().poll(cx)
             })) {
                 Ok(poll) => poll,
@@ -321,12 +321,13 @@ impl Clock {
         self.state.idle.get()
     }
 
-    fn count_step(&self) {
+    fn count_step(&self, task: &'static str) {
         let state = &self.state;
         state.steps.set(state.steps.get() + 1);
         state.steps_here.set(state.steps_here.get() + 1);
         // Only the step that reaches it fails, so that whoever looks at the panic can still run.
-        assert!(state.steps_here.get() != STEPS_PER_INSTANT_MAX, "livelock: tasks run for ever and no time passes");
+        let livelock = state.steps_here.get() == STEPS_PER_INSTANT_MAX;
+        assert!(!livelock, "livelock: tasks run for ever and no time passes, {task} among them");
     }
 
     async fn drive(self) {

@@ -41,6 +41,8 @@ struct Incoming<R: Runtime> {
 /// Where the data segment goes.
 enum Sink<R: Runtime> {
     Drop,
+    /// The whole PDU is dropped without an answer.
+    Ignore,
     Bytes(Vec<u8>),
     /// A command with its immediate data, or what is left of it to arrive from `next` on.
     Command {
@@ -151,6 +153,8 @@ impl<R: Runtime> Driver<R> {
     fn begin(&self, bhs: &Bhs) -> Sink<R> {
         let bytes = bhs.data_segment_bytes();
         match bhs.opcode() {
+            // A target that stops begins nothing new: it only takes the data of what it has begun.
+            opcode if self.shard.stopping.get() && opcode != Opcode::DATA_OUT => Sink::Ignore,
             Opcode::SCSI_COMMAND => match ScsiCommand::parse(bhs) {
                 Ok(command) => self.begin_command(&command, bytes),
                 Err(_) => Sink::Reject(Reject::INVALID_PDU_FIELD),
@@ -168,9 +172,6 @@ impl<R: Runtime> Driver<R> {
         let session = &self.session;
         if session.target.is_none() {
             return Sink::Reject(Reject::PROTOCOL_ERROR);
-        }
-        if self.shard.stopping.get() {
-            return Sink::Drop;
         }
         if crate::wire::ahs::AhsChain::new(self.receiver.ahs()).any(|ahs| ahs.is_err()) {
             return Sink::Reject(Reject::INVALID_PDU_FIELD);
@@ -218,7 +219,7 @@ impl<R: Runtime> Driver<R> {
                 task.take_data(*next, data);
                 *next = next.saturating_add(data.len());
             }
-            Some(Sink::Drop | Sink::Reject(_)) | None => {}
+            Some(Sink::Drop | Sink::Ignore | Sink::Reject(_)) | None => {}
         }
     }
 
@@ -262,10 +263,8 @@ impl<R: Runtime> Driver<R> {
     fn end(&mut self, incoming: Incoming<R>, digest_ok: bool) -> Flow {
         let Incoming { bhs, sink } = incoming;
         match sink {
-            Sink::Reject(reason) => {
-                self.reject(&bhs, reason);
-                Flow::Continue
-            }
+            Sink::Ignore => Flow::Continue,
+            Sink::Reject(reason) => self.reject(&bhs, reason),
             Sink::DataOut { task, checked, .. } => {
                 if let Some(transfer) = task.transfer.borrow_mut().as_mut() {
                     transfer.on_segment();
@@ -428,6 +427,7 @@ impl<R: Runtime> Driver<R> {
     /// Ends every task of the session, answers, and closes the connection (RFC 7143, section 11.14).
     async fn log_out(&self, request: &LogoutRequest) {
         let session = &self.session;
+        session.leaving.set(true);
         session.abort(&session.tasks_of(None), Owed::Drop).await;
         session.send_logout_response(request, LogoutResponse::CLOSED);
         session.connection.finish("logout", session.limits.linger).await;

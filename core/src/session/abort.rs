@@ -4,6 +4,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use crate::env::Runtime;
+use crate::id::Itt;
 use crate::session::Session;
 use crate::sync::within;
 use crate::task::{Task, TaskState};
@@ -23,6 +24,37 @@ impl<R: Runtime> Session<R> {
     /// disowned: its blocks are fenced until the back end lets go of them.
     pub(crate) async fn abort(self: &Rc<Self>, tasks: &[Rc<Task<R>>], owed: Owed) {
         for task in tasks {
+            *self.aborting.borrow_mut().entry(task.itt).or_default() += 1;
+        }
+        self.begin_abort(tasks, owed);
+        let runtime = &self.connection.runtime;
+        let start = runtime.now();
+        for task in tasks {
+            if task.state.get() == TaskState::Aborting {
+                let limit =
+                    if task.has_worker.get() { self.limits.abort_deadline } else { self.limits.data_out_deadline };
+                self.abort_one(task, (start + limit).saturating_sub(runtime.now())).await;
+            }
+            self.forget(task);
+        }
+        for task in tasks {
+            self.abort_over(task.itt);
+        }
+        self.changed.all();
+    }
+
+    fn abort_over(&self, itt: Itt) {
+        let mut aborting = self.aborting.borrow_mut();
+        if let Some(count) = aborting.get_mut(&itt) {
+            *count -= 1;
+            if *count == 0 {
+                aborting.remove(&itt);
+            }
+        }
+    }
+
+    fn begin_abort(self: &Rc<Self>, tasks: &[Rc<Task<R>>], owed: Owed) {
+        for task in tasks {
             match task.state.get() {
                 TaskState::Waiting | TaskState::Queued if owed == Owed::Await && task.is_receiving() => {
                     task.data_out.borrow_mut().take();
@@ -39,16 +71,6 @@ impl<R: Runtime> Session<R> {
                 TaskState::Running => task.state.set(TaskState::Aborting),
                 TaskState::Aborting | TaskState::Disowned | TaskState::Ended => {}
             }
-        }
-        let runtime = &self.connection.runtime;
-        let start = runtime.now();
-        for task in tasks {
-            if task.state.get() == TaskState::Aborting {
-                let limit =
-                    if task.has_worker.get() { self.limits.abort_deadline } else { self.limits.data_out_deadline };
-                self.abort_one(task, (start + limit).saturating_sub(runtime.now())).await;
-            }
-            self.forget(task);
         }
     }
 

@@ -213,7 +213,9 @@ impl DataOutTransfer {
     /// The next R2T to send, with the tag that `tag` gives; `None` while unsolicited data are due, when as many are
     /// open as was agreed, or when everything was asked for.
     pub fn next_r2t(&mut self, tag: impl FnOnce() -> Ttt) -> Option<ReadyToSend> {
-        if self.unsolicited_open || self.open.len() >= usize::from(self.rules.max_outstanding_r2t) {
+        // An R2T is open until the data of its last Data-Out are there, not only the header.
+        let open = self.open.len() + usize::from(self.segment_under_way);
+        if self.unsolicited_open || open >= usize::from(self.rules.max_outstanding_r2t) {
             return None;
         }
         let left = self.wanted - self.solicited_to;
@@ -351,6 +353,18 @@ mod tests {
         assert!(!transfer.is_complete(), "the header is there, the data are not");
         transfer.on_segment();
         assert!(transfer.is_complete());
+    }
+
+    #[test]
+    fn r2t_is_open_until_its_last_data_are_there() {
+        let mut tag = tags();
+        let rules = TransferRules { max_outstanding_r2t: 1, ..RULES };
+        let mut transfer = DataOutTransfer::new(rules, 16_384, 16_384, 0, true).unwrap();
+        let first = transfer.next_r2t(&mut tag).unwrap();
+        transfer.on_data(first.ttt, 0, 0, 8192, true).unwrap();
+        assert_eq!(transfer.next_r2t(&mut tag), None, "the header is there, the data are not");
+        transfer.on_segment();
+        assert!(transfer.next_r2t(&mut tag).is_some());
     }
 
     #[test]

@@ -59,9 +59,13 @@ pub struct Session<R: Runtime> {
     /// The task table: every task that was received and is not over.
     pub(crate) tasks: RefCell<BTreeMap<Itt, Rc<Task<R>>>>,
     pub(crate) task_sets: RefCell<BTreeMap<Lun, TaskSet<Rc<Task<R>>>>>,
+    /// Tags of tasks that aborts under way cover, with the number of these aborts.
+    pub(crate) aborting: RefCell<BTreeMap<Itt, u32>>,
     next_ttt: Cell<u32>,
     /// Task management functions that have not been answered.
     pub(crate) managing: Cell<u32>,
+    /// The session is being ended, and its tasks with it.
+    pub(crate) leaving: Cell<bool>,
     pub(crate) ended: Cell<bool>,
     /// ExpCmdSN moved, a task ended, or the session did.
     pub(crate) changed: Notify,
@@ -91,8 +95,10 @@ impl<R: Runtime> Session<R> {
             connection,
             tasks: RefCell::default(),
             task_sets: RefCell::default(),
+            aborting: RefCell::default(),
             next_ttt: Cell::new(0),
             managing: Cell::new(0),
+            leaving: Cell::new(false),
             ended: Cell::new(false),
             changed: Notify::default(),
         }

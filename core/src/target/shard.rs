@@ -386,6 +386,7 @@ impl<R: Runtime> Shard<R> {
     }
 
     async fn end_session(&self, session: &Rc<Session<R>>) {
+        session.leaving.set(true);
         session.abort(&session.tasks_of(None), Owed::Drop).await;
         if let Some(target) = &session.target {
             for unit in target.device.luns.values() {

@@ -26,6 +26,10 @@ pub(crate) async fn manage<R: Runtime>(shard: Rc<Shard<R>>, session: Rc<Session<
         _ => Response::FUNCTION_NOT_SUPPORTED,
     };
     session.managing.set(session.managing.get() - 1);
+    if session.leaving.get() {
+        // Its tasks ended with the session, not by this function: there is nothing true to say any more.
+        return;
+    }
     session.send_management_response(&request, response);
     session.event(&Event::TaskManagementCompleted { nexus: session.nexus, function: request.function, response });
     if request.function == Request::TARGET_COLD_RESET && response == Response::FUNCTION_COMPLETE {
@@ -40,6 +44,12 @@ async fn abort_task<R: Runtime>(session: &Rc<Session<R>>, request: &Request) -> 
             return Response::FUNCTION_COMPLETE;
         }
         session.abort(&[task], Owed::Drop).await;
+        return Response::FUNCTION_COMPLETE;
+    }
+    if session.aborting.borrow().contains_key(&request.referenced_itt) {
+        // A function that has not been answered took it away: for the initiator it is there until that is over.
+        let itt = request.referenced_itt;
+        session.changed.until(|| (!session.aborting.borrow().contains_key(&itt)).then_some(())).await;
         return Response::FUNCTION_COMPLETE;
     }
     // A command that has not come yet is counted as received, and will be ignored when it does (section 11.5.1).

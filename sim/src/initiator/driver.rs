@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
 
-use super::codec::{NO_TAG, RawPdu, next_tag, text};
+use super::codec::{NO_TAG, RawPdu, next_tag, opcode, text};
 use super::hostile;
 use super::link::{Link, LinkError, within};
 use super::login::{Established, LoginError, LoginRequest, login};
@@ -396,8 +396,25 @@ async fn try_discover<W: World>(world: &W, plan: &InitiatorPlan, shared: &Shared
     let mut answer = Vec::new();
     for cmd_sn in 1.. {
         link.send(request.sequenced(cmd_sn, exp_stat_sn), deadline).await?;
-        let response = link.recv(deadline).await?;
-        exp_stat_sn = response.stat_sn().wrapping_add(1);
+        let response = loop {
+            let pdu = link.recv(deadline).await?;
+            if pdu.consumes_stat_sn() {
+                exp_stat_sn = pdu.stat_sn().wrapping_add(1);
+            }
+            match pdu.opcode() {
+                opcode::TEXT_RESPONSE => break pdu,
+                // The target pings, or says that it is about to stop.
+                opcode::NOP_IN if pdu.target_transfer_tag() != NO_TAG => {
+                    let answer = RawPdu::nop_out(pdu.lun_field(), NO_TAG, pdu.target_transfer_tag(), Vec::new());
+                    link.send(answer.immediate().sequenced(cmd_sn + 1, exp_stat_sn), deadline).await?;
+                }
+                opcode::NOP_IN | opcode::ASYNC_MESSAGE => {}
+                code => {
+                    let message = format!("SendTargets=All was answered with operation code {code:#04x}");
+                    return Err(LoginError::Breach("I9", message));
+                }
+            }
+        };
         answer.extend_from_slice(&response.data);
         if response.is_final() || cmd_sn > 32 {
             break;
@@ -409,7 +426,7 @@ async fn try_discover<W: World>(world: &W, plan: &InitiatorPlan, shared: &Shared
         return Err(LoginError::Breach("I9", format!("SendTargets=All was answered {pairs:?}")));
     }
     link.send(RawPdu::logout(0, 3, 0).immediate().sequenced(2, exp_stat_sn), deadline).await?;
-    link.recv(deadline).await?;
+    while link.recv(deadline).await?.opcode() != opcode::LOGOUT_RESPONSE {}
     link.wire.shutdown();
     // The target closes; whether it does so in time is for the oracle on the wire.
     within(world, world.now() + CLOSE_LIMIT, link.wire.recv()).await;

@@ -239,7 +239,9 @@ impl Pipe {
 
     /// The reader sees RST at `at`, after what arrives before.
     pub(crate) fn reset(&mut self, at: Duration) {
-        let at = at.min(self.reset_at.unwrap_or(NEVER));
+        if self.reset_at.is_some_and(|earlier| earlier <= at) {
+            return;
+        }
         self.reset_at = Some(at);
         while self.segments.back().is_some_and(|segment| segment.arrival > at) {
             self.unread -= self.segments.pop_back().expect("there is one").range.len();
@@ -249,8 +251,11 @@ impl Pipe {
 
     /// The writer sees RST at `at`.
     pub(crate) fn reset_writer(&mut self, at: Duration) {
-        self.writer_reset_at = Some(at.min(self.writer_reset_at.unwrap_or(NEVER)));
-        self.wake_writer();
+        // Waking only for news: a writer that provokes the same RST at each step would otherwise spin.
+        if self.writer_reset_at.is_none_or(|earlier| at < earlier) {
+            self.writer_reset_at = Some(at);
+            self.wake_writer();
+        }
     }
 
     /// The reader's end is gone: what is written vanishes. Gives both wakers back.

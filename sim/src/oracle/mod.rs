@@ -2,7 +2,7 @@
 //!
 //! | module | judges | rules |
 //! | --- | --- | --- |
-//! | [`blocks`] | what the initiators read, against what they wrote | B1 to B8 |
+//! | `blocks` | what the initiators read, against what they wrote | B1 to B8 |
 //! | [`events`] | the core's account of its tasks | T1, T2, T7, T8, S4, I10 |
 //! | [`wire`] | the bytes between the target and its initiators | I1 to I9, T5 to T8, T11 |
 //!

@@ -11,6 +11,7 @@ const OVERFLOW: u8 = 0x04;
 const UNDERFLOW: u8 = 0x02;
 const BUSY: u8 = 0x08;
 const ABORT_TASK: u8 = 1;
+const ABORT_TASK_SET: u8 = 2;
 const LOGICAL_UNIT_RESET: u8 = 5;
 const COMPLETE: u8 = 0;
 const NO_TASK: u8 = 1;
@@ -249,6 +250,12 @@ fn segments_and_tags() -> Vec<Case<Talk>> {
 }
 
 fn tasks() -> Vec<Case<Talk>> {
+    let ping = || RawPdu::nop_out(0, 7, NO_TAG, vec![]);
+    let pong = || {
+        let mut pdu = reply(opcode::NOP_IN, 0, 7);
+        pdu.set_u32(20, NO_TAG);
+        pdu
+    };
     let aborted = || Talk::ready().reads(1, 512).manages(ABORT_TASK, 2, 1);
     let reset = || Talk::ready().reads(1, 512).writes(3, 512, 0).manages(LOGICAL_UNIT_RESET, 2, NO_TAG);
     let answer = || data_in(1, F | S, 0, 0, 512);
@@ -263,6 +270,29 @@ fn tasks() -> Vec<Case<Talk>> {
         good(
             "another nexus resets the logical unit, and nothing is said of the task",
             reset().connect(2).asks_to_log_in(&[]).back_to(1, 1).says(managed(2, COMPLETE)),
+        ),
+        good(
+            "an abort of a task that an abort of all is ending",
+            Talk::ready()
+                .reads(1, 512)
+                .manages(ABORT_TASK_SET, 2, NO_TAG)
+                .manages(ABORT_TASK, 3, 1)
+                .says(managed(3, NO_TASK))
+                .says(managed(2, COMPLETE)),
+        ),
+        good(
+            "a session that begins while another resets the logical unit is told of both",
+            reset()
+                .connect(2)
+                .logged_in(&[("InitiatorName", "iqn.b")], &[])
+                .tests(1, TEST_UNIT_READY)
+                .says(check(1, 6, 0x2900))
+                .tests(1, TEST_UNIT_READY)
+                .says(check(1, 6, 0x2903)),
+        ),
+        good(
+            "two discovery sessions of one initiator",
+            Talk::opened().discovers().connect(2).discovers().back_to(1, 1).asks(ping()).says(pong()),
         ),
         bad("T5", "a response after its abort", aborted().says(managed(2, COMPLETE)).says(answer())),
         bad("T5", "Data-In after a reset", reset().says(managed(2, COMPLETE)).says(data_in(1, 0, 0, 0, 256))),
@@ -335,6 +365,13 @@ fn hostile() -> Vec<Case<Talk>> {
                 .asks_ahead(WINDOW, RawPdu::scsi_command(0x81, 0, 1, 0, &[0; 16]))
                 .reads(2, 512)
                 .says(data_in(2, F | S, 0, 0, 512)),
+        ),
+        good(
+            "a write's tag and number are used by another command",
+            Talk::ready()
+                .writes(1, 2_048, 0)
+                .asks_ahead(1_u32.wrapping_neg(), RawPdu::scsi_command(0x81, 0, 1, 0, &[0; 16]))
+                .says(r2t(1, 0, 0, 2_048)),
         ),
         good(
             "HTTP",

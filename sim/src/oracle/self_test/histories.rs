@@ -13,6 +13,7 @@ pub(super) fn cases() -> Vec<Case<Story>> {
     cases.extend(errors());
     cases.extend(leaks());
     cases.extend(power_losses());
+    cases.extend(lost_durability());
     cases.extend(crashes_and_stops());
     cases.extend(failed_flushes());
     cases
@@ -218,6 +219,11 @@ fn power_losses() -> Vec<Case<Story>> {
             "a late GOOD from before the power loss",
             story().write(1, 5).event(Event::PowerLoss).good(1).event(Event::Restart).looked(2, 5, Zero),
         ),
+    ]
+}
+
+fn lost_durability() -> Vec<Case<Story>> {
+    vec![
         bad("B5", "synchronised data is lost", story().wrote(1, 5).synced(2).power_cycle().looked(3, 5, Zero)),
         bad("B5", "FUA data is lost", story().write_fua(1, 5).good(1).power_cycle().looked(2, 5, Zero)),
         bad(

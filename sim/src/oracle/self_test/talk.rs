@@ -149,9 +149,16 @@ impl Talk {
         self.asks_to_log_in(offers).says(Self::login_response(answers))
     }
 
+    /// The login of a discovery session.
+    pub(crate) fn discovers(self) -> Self {
+        self.asks_to_log_in(&[("SessionType", "Discovery")]).says(Self::login_response(&[]))
+    }
+
     /// Its request only.
     pub(crate) fn asks_to_log_in(self, offers: &[(&str, &str)]) -> Self {
+        let given = |(key, _): &&(&str, &str)| !offers.iter().any(|(name, _)| name == key);
         let names = [("InitiatorName", "iqn.a"), ("TargetName", "iqn.t"), ("SessionType", "Normal")];
+        let names: Vec<_> = names.iter().filter(given).copied().collect();
         let usual = [
             ("MaxRecvDataSegmentLength", "1024"),
             ("MaxBurstLength", "4096"),
@@ -160,7 +167,7 @@ impl Talk {
             ("ImmediateData", "Yes"),
             ("MaxOutstandingR2T", "2"),
         ];
-        let data = text::encode(&pairs(&[&names, usual.as_slice(), offers].concat()));
+        let data = text::encode(&pairs(&[names.as_slice(), usual.as_slice(), offers].concat()));
         self.asks(RawPdu::login(0x87, [1, 2, 3, 4, 5, 6], 0, 0, 0, data))
     }
 

@@ -22,9 +22,11 @@ pub(super) struct Command {
     pub(super) lun: u64,
     pub(super) cmd_sn: u32,
     pub(super) immediate: bool,
-    /// The initiator broke a rule with it, or something may have ended it without a word: it may be ignored,
-    /// refused or dropped, and its data prove nothing.
+    /// The initiator broke a rule with it, or something may have ended it: it may be ignored, refused or dropped, and
+    /// its data prove nothing.
     pub(super) doubtful: bool,
+    /// Something may have ended it without a word, so that its tag may be used again.
+    pub(super) may_have_ended: bool,
     /// It came with a number past MaxCmdSN: it may have been dropped.
     pub(super) beyond: bool,
     operation_code: u8,
@@ -68,6 +70,7 @@ impl Command {
             cmd_sn: pdu.cmd_sn(),
             immediate: pdu.is_immediate(),
             doubtful: broken,
+            may_have_ended: false,
             beyond: false,
             operation_code: pdu.cdb()[0],
             reads: pdu.reads(),
@@ -83,6 +86,11 @@ impl Command {
             burst: 0,
             burst_ended: true,
         }
+    }
+
+    /// Something may end it without a word.
+    pub(super) fn silence(&mut self) {
+        (self.doubtful, self.may_have_ended) = (true, true);
     }
 
     /// An R2T with this tag is open.

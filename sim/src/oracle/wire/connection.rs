@@ -1,19 +1,20 @@
 //! One connection: both directions are decoded and every PDU goes to the rules that concern it.
 
+mod answers;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::initiator::codec::serial::before;
 use crate::initiator::codec::{Decoder, Digests, NO_TAG, RawPdu, opcode};
 
-use super::command::{self, Command};
-use super::login::{self, Agreement, Login, Progress, SessionName};
-use super::management::{FUNCTION_COMPLETE, Management, TASK_DOES_NOT_EXIST};
+use super::command::Command;
+use super::login::{self, Agreement, Login, Progress};
+use super::management::Management;
 use super::numbers::Numbers;
 use super::{Report, Reset, Shared};
 
 /// The longest data segment that the length field can name.
 const LONGEST_SEGMENT: usize = 0xff_ffff;
-const RESET_ATTENTIONS: std::ops::RangeInclusive<u16> = 0x2900..=0x29ff;
 
 /// A request that was not answered yet.
 #[derive(Clone, Debug)]
@@ -35,9 +36,11 @@ pub(super) struct Connection {
     outbound: Decoder,
     login: Login,
     agreement: Option<Agreement>,
-    name: SessionName,
+    isid: [u8; 6],
     numbers: Numbers,
     requests: BTreeMap<u32, Request>,
+    /// Task management functions among them.
+    functions: usize,
     /// Tags that were answered and not used again.
     answered: BTreeSet<u32>,
     /// Tags of tasks that a task management function ended, and that were not used again.
@@ -64,9 +67,10 @@ impl Connection {
             outbound: Decoder::new(LONGEST_SEGMENT),
             login: Login::default(),
             agreement: None,
-            name: SessionName::default(),
+            isid: [0; 6],
             numbers: Numbers::default(),
             requests: BTreeMap::new(),
+            functions: 0,
             answered: BTreeSet::new(),
             aborted: BTreeSet::new(),
             serial: 0,
@@ -93,7 +97,7 @@ impl Connection {
             if let Request::Command(command) = request
                 && reset.lun.is_none_or(|lun| lun == command.lun)
             {
-                command.doubtful = true;
+                command.silence();
             }
         }
     }
@@ -136,7 +140,7 @@ impl Connection {
         let Some(agreement) = self.agreement.clone() else {
             if pdu.opcode() == opcode::LOGIN {
                 self.numbers.begin(pdu.cmd_sn());
-                self.name.1 = pdu.isid();
+                self.isid = pdu.isid();
             }
             self.distrusted |= !self.login.request(pdu);
             return;
@@ -172,10 +176,14 @@ impl Connection {
         };
         self.answered.remove(&itt);
         self.aborted.remove(&itt);
+        let is_function = |request: &Request| matches!(request, Request::Management(_));
+        self.functions += usize::from(is_function(&request));
         let old = self.requests.insert(itt, request);
+        self.functions -= usize::from(old.as_ref().is_some_and(is_function));
         self.distrusted |= match old {
             None | Some(Request::Text(_)) => false,
-            Some(Request::Command(command)) => !command.doubtful && !command.beyond && command.cmd_sn != cmd_sn,
+            // With a command that may be alive, nobody knows which of the two an answer is for.
+            Some(Request::Command(command)) => command.cmd_sn == cmd_sn || !command.may_have_ended && !command.beyond,
             Some(_) => true,
         };
     }
@@ -202,7 +210,10 @@ impl Connection {
         };
         let resetting = shared.resets.iter().any(|reset| reset.lun.is_none_or(|lun| lun == command.lun));
         command.beyond = !pdu.is_immediate() && self.numbers.is_beyond(pdu.cmd_sn());
-        command.doubtful |= !fresh || resetting || self.requests.values().any(ending);
+        command.doubtful |= !fresh;
+        if resetting || self.functions > 0 && self.requests.values().any(ending) {
+            command.silence();
+        }
         Request::Command(command)
     }
 
@@ -325,8 +336,8 @@ impl Connection {
         self.inbound.set_digests(digests);
         self.outbound.set_digests(digests);
         self.agreement = Some(agreement);
-        self.name = self.login.session_name(self.name.1);
-        if let Some(old) = shared.sessions.insert(self.name.clone(), report.connection)
+        if let Some(name) = self.login.session_name(self.isid)
+            && let Some(old) = shared.sessions.insert(name, report.connection)
             && old != report.connection
         {
             shared.reinstated.push((old, report.connection));
@@ -335,7 +346,8 @@ impl Connection {
 
     /// I2: no more commands are taken than the window is wide.
     fn judge_outstanding(&self, shared: &Shared, report: &mut Report<'_>) {
-        if self.distrusted || self.requests.values().any(|request| matches!(request, Request::Management(_))) {
+        let few = self.requests.len() <= shared.command_window as usize;
+        if few || self.distrusted || self.functions > 0 {
             return;
         }
         let taken = |request: &&Request| {
@@ -345,184 +357,6 @@ impl Connection {
         let taken = self.requests.values().filter(taken).count();
         if taken > shared.command_window as usize {
             report.add("I2", &format!("{taken} commands were taken into a window of {}", shared.command_window));
-        }
-    }
-
-    /// The command that a PDU belongs to, or what is wrong with its tag.
-    fn find(&mut self, pdu: &RawPdu, what: &str, report: &mut Report<'_>) -> Option<&mut Command> {
-        let itt = pdu.initiator_task_tag();
-        let found = matches!(self.requests.get(&itt), Some(Request::Command(_)));
-        if !found {
-            self.complain_of_tag(itt, what, report);
-        }
-        match self.requests.get_mut(&itt) {
-            Some(Request::Command(command)) if !self.distrusted => Some(command),
-            _ => None,
-        }
-    }
-
-    fn complain_of_tag(&self, itt: u32, what: &str, report: &mut Report<'_>) {
-        if self.distrusted {
-            return;
-        }
-        if self.aborted.contains(&itt) {
-            report.add("T5", &format!("{what} of task {itt:#x} follows the FUNCTION COMPLETE that ended it"));
-        } else if self.answered.contains(&itt) {
-            report.add("T7", &format!("{what} of task {itt:#x} follows its completion"));
-        } else {
-            report.add("I8", &format!("{what} has the tag {itt:#x}, which no request carries"));
-        }
-    }
-
-    fn ready_to_transfer(&mut self, pdu: &RawPdu, agreement: &Agreement, report: &mut Report<'_>) {
-        let (itt, ttt) = (pdu.initiator_task_tag(), pdu.target_transfer_tag());
-        let open = |request: &Request| matches!(request, Request::Command(command) if command.has_open(ttt));
-        if !self.distrusted && self.requests.values().any(open) {
-            report.add("I5", &format!("the Target Transfer Tag {ttt:#x} of an R2T of task {itt:#x} is in use"));
-        }
-        if let Some(command) = self.find(pdu, "an R2T", report) {
-            command.ready_to_transfer(pdu, agreement, report);
-        }
-    }
-
-    fn data_in(&mut self, pdu: &RawPdu, agreement: &Agreement, report: &mut Report<'_>) {
-        let itt = pdu.initiator_task_tag();
-        let Some(command) = self.find(pdu, "Data-In", report) else { return };
-        command.data_in(pdu, agreement, report);
-        if pdu.has_status() {
-            if !pdu.is_final() {
-                report.add("I4", &format!("Data-In of task {itt:#x} has S without F"));
-            }
-            command.ended(pdu, report);
-            self.requests.remove(&itt);
-            self.answered.insert(itt);
-        }
-    }
-
-    fn scsi_response(&mut self, pdu: &RawPdu, shared: &Shared, report: &mut Report<'_>) {
-        let itt = pdu.initiator_task_tag();
-        let Some(command) = self.find(pdu, "a SCSI Response", report) else { return };
-        command.ended(pdu, report);
-        command.judge_sense(pdu, report);
-        let lun = command.lun;
-        self.requests.remove(&itt);
-        self.answered.insert(itt);
-        if let Some(code) = command::unit_attention(pdu)
-            && RESET_ATTENTIONS.contains(&code)
-        {
-            self.told_of_reset(lun, shared.resets_asked, report);
-        }
-    }
-
-    /// T8: a nexus is told of its beginning, and of each reset since, once.
-    fn told_of_reset(&mut self, lun: u64, resets_asked: u32, report: &mut Report<'_>) {
-        let told = self.resets_told.entry(lun).or_default();
-        *told += 1;
-        let most = 1 + resets_asked - self.resets_before;
-        if *told > most {
-            let story = format!("the nexus was told {told} resets of LUN {lun:#x}; {most} can have happened");
-            report.add("T8", &story);
-        }
-    }
-
-    /// Takes the request that a PDU answers, which has to be of the right kind.
-    fn take(
-        &mut self,
-        itt: u32,
-        pdu: &RawPdu,
-        report: &mut Report<'_>,
-        right: impl Fn(&Request) -> bool,
-    ) -> Option<Request> {
-        if self.requests.get(&itt).is_some_and(right) {
-            self.answered.insert(itt);
-            return self.requests.remove(&itt);
-        }
-        self.complain_of_tag(itt, &format!("operation code {:#04x}", pdu.opcode()), report);
-        None
-    }
-
-    fn nop_in(&mut self, pdu: &RawPdu, agreement: &Agreement, report: &mut Report<'_>) {
-        let itt = pdu.initiator_task_tag();
-        if pdu.target_transfer_tag() != NO_TAG {
-            report.add("I8", &format!("the NOP-In that answers {itt:#x} has a Target Transfer Tag"));
-        }
-        let Some(Request::Nop(data)) = self.take(itt, pdu, report, |request| matches!(request, Request::Nop(_))) else {
-            return;
-        };
-        let fits = &data[..data.len().min(agreement.segment_bytes)];
-        if pdu.data != fits && !self.distrusted {
-            report.add("I8", &format!("the NOP-In that answers {itt:#x} does not echo its data"));
-        }
-    }
-
-    fn text_response(&mut self, pdu: &RawPdu, report: &mut Report<'_>) {
-        let itt = pdu.initiator_task_tag();
-        match self.requests.get_mut(&itt) {
-            Some(Request::Text(waiting)) if *waiting > 0 => {
-                *waiting -= 1;
-                if pdu.is_final() {
-                    self.requests.remove(&itt);
-                    self.answered.insert(itt);
-                }
-            }
-            _ => self.complain_of_tag(itt, "a Text Response", report),
-        }
-    }
-
-    /// The rejected PDU's header is in the data segment: its task may be over, or may still be answered.
-    fn rejected(&mut self, pdu: &RawPdu) {
-        let Some(header) = pdu.data.get(..48) else { return };
-        let itt = u32::from_be_bytes([header[16], header[17], header[18], header[19]]);
-        match self.requests.get_mut(&itt) {
-            Some(Request::Command(command)) => command.doubtful = true,
-            Some(_) => {
-                self.requests.remove(&itt);
-            }
-            None => {}
-        }
-    }
-
-    fn management_response(&mut self, pdu: &RawPdu, shared: &mut Shared, report: &mut Report<'_>) {
-        let itt = pdu.initiator_task_tag();
-        let right = |request: &Request| matches!(request, Request::Management(_));
-        let Some(Request::Management(function)) = self.take(itt, pdu, report, right) else { return };
-        shared.resets.retain(|reset| reset.connection != report.connection || reset.itt != itt);
-        if self.distrusted {
-            return;
-        }
-        let still_there: Vec<_> = function
-            .affected
-            .iter()
-            .filter(|(itt, serial)| {
-                matches!(self.requests.get(itt), Some(Request::Command(command)) if command.serial == *serial)
-            })
-            .map(|(itt, _)| *itt)
-            .collect();
-        match pdu.response() {
-            FUNCTION_COMPLETE => {
-                if function.too_late && function.function == super::management::ABORT_TASK {
-                    let task = function.task;
-                    report.add(
-                        "T6",
-                        &format!("ABORT TASK of {task:#x}, which had ended long before, was FUNCTION COMPLETE"),
-                    );
-                }
-                for itt in still_there {
-                    self.requests.remove(&itt);
-                    self.aborted.insert(itt);
-                }
-            }
-            TASK_DOES_NOT_EXIST => {
-                for itt in still_there {
-                    if let Some(Request::Command(command)) = self.requests.get(&itt)
-                        && !command.doubtful
-                        && (command.immediate || self.numbers.is_acknowledged(command.cmd_sn))
-                    {
-                        report.add("T6", &format!("task {itt:#x} has no status, and yet it is said not to exist"));
-                    }
-                }
-            }
-            _ => {}
         }
     }
 }

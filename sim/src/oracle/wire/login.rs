@@ -172,10 +172,10 @@ impl Login {
         }
     }
 
-    /// The names of the session, once it is there.
-    pub(super) fn session_name(&self, last_request: [u8; 6]) -> SessionName {
+    /// The name of the session, once it is there; discovery sessions do not take each other's place.
+    pub(super) fn session_name(&self, isid: [u8; 6]) -> Option<SessionName> {
         let offered = |key| self.offers.get(key).map(|offer| offer.value.clone()).unwrap_or_default();
-        (offered("InitiatorName"), last_request, offered("TargetName"))
+        (offered("SessionType") != "Discovery").then(|| (offered("InitiatorName"), isid, offered("TargetName")))
     }
 
     /// What the full feature phase has to keep to.

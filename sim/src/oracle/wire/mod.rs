@@ -172,7 +172,9 @@ impl WireOracle {
 impl Tap for WireOracle {
     fn opened(&mut self, connection: u64, _at: Duration, initiator: u32) {
         self.names.accepted = Some(connection);
-        self.connections.insert(connection, Connection::new(initiator, self.shared.resets_asked));
+        // A reset that is under way may still reach the session.
+        let resets_before = self.shared.resets_asked - self.shared.resets.len() as u32;
+        self.connections.insert(connection, Connection::new(initiator, resets_before));
     }
 
     fn received(&mut self, connection: u64, at: Duration, bytes: &[u8]) {

@@ -1,0 +1,33 @@
+//! One plan is one run: the trace hash is the same each time, alone or among others.
+
+use quintain_sim::plan::{Plan, Profile};
+use quintain_sim::runner::{self, Options};
+use quintain_sim::verdict::Verdict;
+
+fn run(seed: u64) -> Verdict {
+    runner::run(&Plan::generate(seed, Profile::Lite), Options::default())
+}
+
+#[test]
+fn same_plan_gives_the_same_trace_alone_and_among_jobs() {
+    let alone: Vec<Verdict> = (0..6).map(run).collect();
+    let among = std::thread::scope(|scope| {
+        let jobs: Vec<_> = (0..6).map(|seed| scope.spawn(move || run(seed))).collect();
+        jobs.into_iter().map(|job| job.join().expect("no job panics")).collect::<Vec<_>>()
+    });
+    assert!(alone.iter().all(|verdict| verdict.trace_hash != 0));
+    assert_eq!(alone, among);
+}
+
+#[test]
+fn other_seed_gives_another_trace() {
+    assert_ne!(run(1).trace_hash, run(2).trace_hash);
+}
+
+#[test]
+fn plan_read_back_from_toml_gives_the_same_trace() {
+    let plan = Plan::generate(3, Profile::Lite);
+    let read = Plan::from_toml(&plan.to_toml()).expect("it was written");
+    let hash = |plan: &Plan| runner::run(plan, Options::default()).trace_hash;
+    assert_eq!(hash(&plan), hash(&read));
+}
