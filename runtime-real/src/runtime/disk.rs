@@ -37,6 +37,14 @@ impl RealDisk {
         };
         Ok(Self::new(Arc::new(file.into()), geometry))
     }
+
+    /// A write past its end would make a file longer.
+    fn check_range(&self, offset_bytes: u64, length: usize) -> io::Result<()> {
+        match offset_bytes.checked_add(length as u64) {
+            Some(end) if end <= self.geometry.size_bytes => Ok(()),
+            _ => Err(io::ErrorKind::InvalidInput.into()),
+        }
+    }
 }
 
 impl Disk for RealDisk {
@@ -44,6 +52,9 @@ impl Disk for RealDisk {
 
     async fn read(&self, offset_bytes: u64, mut buf: Buf) -> (io::Result<()>, Buf) {
         let length = buf.as_ref().len();
+        if let Err(error) = self.check_range(offset_bytes, length) {
+            return (Err(error), buf);
+        }
         let mut progress = Progress::default();
         while progress.done < length {
             let offset = offset_bytes + progress.done as u64;
@@ -58,6 +69,12 @@ impl Disk for RealDisk {
 
     async fn write(&self, offset_bytes: u64, mut buf: Buf, durability: Durability) -> (io::Result<()>, Buf) {
         let length = buf.as_ref().len();
+        if let Err(error) = self.check_range(offset_bytes, length) {
+            return (Err(error), buf);
+        }
+        if self.geometry.read_only {
+            return (Err(io::ErrorKind::ReadOnlyFilesystem.into()), buf);
+        }
         let durable = durability == Durability::Durable;
         let mut progress = Progress::default();
         while progress.done < length {

@@ -252,9 +252,11 @@ fn disk_gives_back_what_was_written() {
 #[test]
 fn read_past_the_end_of_a_file_that_was_cut_short_fails() {
     let file = tempfile::tempfile().expect("a temporary directory");
-    file.set_len(6_000).expect("space");
+    file.set_len(8_192).expect("space");
+    let outside = file.try_clone().expect("descriptors");
     on_shard(async |runtime| {
         let disk = RealDisk::of_file(file, false).expect("a size");
+        outside.set_len(6_000).expect("a shorter file");
         let (read, buf) = disk.read(4_096, runtime.alloc(4_096).expect("there is room")).await;
         assert_eq!(read.expect_err("half of it is not there").kind(), ErrorKind::UnexpectedEof);
         assert_eq!(buf.as_ref().len(), 4_096);
