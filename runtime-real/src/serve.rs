@@ -1,5 +1,6 @@
 //! `quintain serve`.
 
+use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::num::NonZero;
@@ -42,6 +43,8 @@ fn start(arguments: &ServeArguments) -> Result<Daemon, ServeError> {
     let listeners = portal::bind(&addresses)?;
     let first = requests.values().find_map(|request| request.path.as_deref());
     let name = arguments.iqn.clone().unwrap_or_else(|| identity::target_name(first));
+    // A wrong name is found before a file is created for it.
+    check_name(&name)?;
     let luns = storage::open_all(&name, &requests)?;
     let disks = luns.iter().filter_map(|(&lun, opened)| Some(((0, lun), opened.disk.clone()?))).collect();
     let configs = luns.iter().map(|(&lun, opened)| (lun, opened.config.clone())).collect();
@@ -55,6 +58,11 @@ fn start(arguments: &ServeArguments) -> Result<Daemon, ServeError> {
     let daemon = Daemon::start(Setup { node, disks, listeners, shards })?;
     announce(arguments.log, &Banner { target: &name, luns: &luns, portals: daemon.addresses() });
     Ok(daemon)
+}
+
+fn check_name(name: &str) -> Result<(), ServeError> {
+    let target = TargetConfig { name: name.to_owned(), alias: None, luns: BTreeMap::new() };
+    Ok(NodeConfig { targets: vec![target], ..NodeConfig::default() }.check()?)
 }
 
 fn announce(format: log::Format, banner: &Banner<'_>) {

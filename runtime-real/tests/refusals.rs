@@ -100,6 +100,14 @@ fn nothing_is_created_when_another_logical_unit_is_wrong() {
 }
 
 #[test]
+fn wrong_target_name_is_refused_and_nothing_is_created() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let message = refused(directory.path(), &["new.img", "--size", "1MiB", "--iqn", "Bad_Name"]);
+    assert_says(&message, &["\"Bad_Name\" is not an iSCSI name", "write one like iqn."]);
+    assert!(!directory.path().join("new.img").exists());
+}
+
+#[test]
 fn address_in_use_is_refused() {
     let directory = with_file(1 << 20);
     let other = TcpListener::bind("127.0.0.1:0").expect("a port");

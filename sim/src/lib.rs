@@ -1,4 +1,19 @@
-//! The seeded simulator: `Seed -> Plan -> Run -> Trace -> Verdict`, each a plain value.
+//! The seeded simulator: `Seed -> Plan -> Run -> Trace -> Verdict`, each a plain value. How to use it and what it can do
+//! is in docs/SIMULATION.md.
+//!
+//! | module | what it is |
+//! | --- | --- |
+//! | [`plan`] | the plan, and how it is drawn from a seed |
+//! | [`runner`] | the phases of a run, from plan to [`verdict`] |
+//! | [`executor`] | tasks, virtual time, nodes that die: the only file that knows madsim |
+//! | [`network`], [`disk`] | byte streams and disks with their faults |
+//! | [`runtime`], [`cluster`] | the world as core sees it; the target's process, its deaths and returns |
+//! | [`faults`] | lets the plan's faults strike |
+//! | [`initiator`] | well-behaved and hostile initiators with a codec of their own |
+//! | [`history`], [`tap`], [`trace`] | what is kept of a run: commands, bytes, everything |
+//! | [`oracle`] | what judges it |
+//! | [`random`] | keyed draws |
+//! | [`cli`] | `cargo sim` |
 #![forbid(unsafe_code)]
 
 pub mod cli;

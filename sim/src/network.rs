@@ -1,6 +1,6 @@
 //! The network: byte streams with windows, latency, cuts at any byte, FIN, RST and silence.
 //!
-//! A connection is two [`Pipe`]s. Bytes arrive lazily: a segment knows its time of arrival and the reader waits for
+//! A connection is two `Pipe`s. Bytes arrive lazily: a segment knows its time of arrival and the reader waits for
 //! it, so that no task is needed for the wire. The target's end is a [`SimStream`], the initiator's end a [`SimWire`].
 
 mod end;

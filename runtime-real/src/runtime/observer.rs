@@ -6,6 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use quintain_core::connection::login::LoginStatus;
 use quintain_core::event::Event;
 use quintain_core::id::{ConnectionId, NexusId};
 use tracing::{debug, error, info, warn};
@@ -55,20 +56,26 @@ impl Observer {
             }
             Event::SessionEnded { nexus } => {
                 if let Some(peer) = self.peers.with(|directory| directory.sessions.remove(&nexus)) {
-                    self.limited("session ended", Some(peer), |more| info!(%peer, more, "session ended"));
+                    self.limited("session ended", Some(peer), |left_out| info!(%peer, left_out, "session ended"));
                 }
             }
             Event::ConnectionRefused { limit } => {
-                self.limited("refused", None, |more| warn!(limit, more, "connection refused"));
+                self.limited("refused", None, |left_out| warn!(limit, left_out, "connection refused"));
             }
             Event::LoginRefused { connection, status } => {
                 let peer = self.peer_of(connection);
-                let status = format!("{status:#06x}");
-                self.limited("login", peer, |more| warn!(peer = %Shown(peer), status, more, "login refused"));
+                let status = LoginStatus(status);
+                self.limited("login", peer, |left_out| {
+                    warn!(peer = %Shown(peer), %status, why = status.meaning(), left_out, "login refused");
+                });
             }
             Event::ProtocolViolation { connection, what } => {
                 let peer = self.peer_of(connection);
-                self.limited("protocol", peer, |more| warn!(peer = %Shown(peer), what, more, "protocol violation"));
+                self.limited(
+                    "protocol",
+                    peer,
+                    |left_out| warn!(peer = %Shown(peer), what, left_out, "protocol violation"),
+                );
             }
             _ => self.observe_tasks(event),
         }
@@ -77,19 +84,19 @@ impl Observer {
     fn session_started(&self, connection: ConnectionId, nexus: NexusId, discovery: bool) {
         let Some(peer) = self.peer_of(connection) else { return };
         if discovery {
-            self.limited("discovery", Some(peer), |more| debug!(%peer, more, "discovery session"));
+            self.limited("discovery", Some(peer), |left_out| debug!(%peer, left_out, "discovery session"));
             return;
         }
         self.peers.with(|directory| directory.sessions.insert(nexus, peer));
-        self.limited("session started", Some(peer), |more| info!(%peer, more, "session started"));
+        self.limited("session started", Some(peer), |left_out| info!(%peer, left_out, "session started"));
     }
 
     fn observe_tasks(&self, event: &Event) {
         match *event {
             Event::TaskAborted { nexus, lun, disowned: true, .. } => {
                 let peer = self.peers.with(|directory| directory.sessions.get(&nexus).copied());
-                self.limited("disowned", peer, |more| {
-                    warn!(peer = %Shown(peer), %lun, more, "the disk did not finish an aborted command in time");
+                self.limited("disowned", peer, |left_out| {
+                    warn!(peer = %Shown(peer), %lun, left_out, "the disk did not finish an aborted command in time");
                 });
             }
             Event::PeerAsked { connection } => {
@@ -97,12 +104,12 @@ impl Observer {
             }
             Event::MediumFailed { lun, offset_bytes, length_bytes, write } => {
                 let what = if write { "write failed" } else { "read failed" };
-                self.limited("medium", None, |more| error!(%lun, offset_bytes, length_bytes, more, "{what}"));
+                self.limited("medium", None, |left_out| error!(%lun, offset_bytes, length_bytes, left_out, "{what}"));
             }
-            Event::FlushFailed { lun } => self.limited("flush", None, |more| {
-                error!(%lun, more, "flush failed: acknowledged data may be lost, no more writes are taken");
+            Event::FlushFailed { lun } => self.limited("flush", None, |left_out| {
+                error!(%lun, left_out, "flush failed: acknowledged data may be lost, no more writes are taken");
             }),
-            Event::LimitMet { limit } => self.limited(limit, None, |more| warn!(limit, more, "limit met")),
+            Event::LimitMet { limit } => self.limited(limit, None, |left_out| warn!(limit, left_out, "limit met")),
             _ => {}
         }
     }
@@ -115,8 +122,8 @@ impl Observer {
     /// second ago.
     fn limited(&self, kind: &'static str, peer: Option<SocketAddr>, log: impl FnOnce(Option<u64>)) {
         let admitted = self.limiter.borrow_mut().admit((kind, peer.map(|peer| peer.ip())), Instant::now());
-        if let Some(more) = admitted {
-            log((more > 0).then_some(more));
+        if let Some(left_out) = admitted {
+            log((left_out > 0).then_some(left_out));
         }
     }
 }

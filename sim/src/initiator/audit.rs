@@ -25,6 +25,9 @@ pub async fn audit<W: World>(world: W, shared: Shared, units: &[Unit]) -> Result
     for unit in units {
         proof_of_life(&mut steps, unit);
     }
+    for unit in units {
+        aborts(&mut steps, unit);
+    }
     let written = written(&shared);
     for unit in units {
         let everything = shared.seed.is_multiple_of(EVERYTHING);
@@ -76,6 +79,13 @@ fn proof_of_life(steps: &mut Vec<Step>, unit: &Unit) {
         Verb::Read { lun, lba, blocks: 1, cdb, fua: false, dpo: false, expect_more: 0 },
     ];
     steps.extend(verbs.into_iter().map(step));
+}
+
+/// Reads that are aborted while they run: what they held must be free when the target stops.
+fn aborts(steps: &mut Vec<Step>, unit: &Unit) {
+    let blocks = (PIECE_BYTES / unit.block_bytes).min(unit.blocks as u32);
+    read_back(steps, unit, 0, u64::from(blocks));
+    steps.extend([Verb::AbortTask { which: 0 }, Verb::Drain].map(step));
 }
 
 fn read_back(steps: &mut Vec<Step>, unit: &Unit, first: u64, end: u64) {

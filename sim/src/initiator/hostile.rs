@@ -67,6 +67,7 @@ impl<W: World> Attacker<'_, W> {
             | Attack::CommandBelowWindow
             | Attack::CommandTwice
             | Attack::CommandGap
+            | Attack::CommandsBackward
             | Attack::StatusAhead
             | Attack::TagReused
             | Attack::TransferTagWrong

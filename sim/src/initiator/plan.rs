@@ -446,6 +446,8 @@ pub enum Attack {
     CommandTwice,
     /// A gap in CmdSN that is never filled.
     CommandGap,
+    /// Commands in falling order of CmdSN: all are due once the gap is filled, in rising order.
+    CommandsBackward,
     /// ExpStatSN far ahead of StatSN.
     StatusAhead,
     /// A second command with the tag of one that waits for its data.
@@ -545,6 +547,7 @@ impl Attack {
         Self::CommandBelowWindow,
         Self::CommandTwice,
         Self::CommandGap,
+        Self::CommandsBackward,
         Self::StatusAhead,
         Self::TagReused,
         Self::TransferTagWrong,

@@ -19,7 +19,7 @@ pub enum Phase {
 /// The target broke a rule.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Violation {
-    /// Which oracle saw it, as `shared/simulation.md` numbers them ("I4", "T8", ...).
+    /// Which oracle saw it, as docs/SIMULATION.md numbers them ("I4", "T8", ...).
     pub oracle: &'static str,
     /// What happened.
     pub message: String,

@@ -116,7 +116,8 @@ impl Pipe {
             length = length.min(usize::try_from(*left).unwrap_or(usize::MAX));
             *left -= length as u64;
         }
-        if length == 0 || self.reader_closed {
+        // Behind an RST nothing arrives: what came through would follow a gap.
+        if length == 0 || self.reader_closed || self.reset_at.is_some() {
             return length;
         }
         let mut from = at;

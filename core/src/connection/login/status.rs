@@ -40,6 +40,30 @@ impl LoginStatus {
     /// The target has no room.
     pub const OUT_OF_RESOURCES: Self = Self(0x0302);
 
+    /// What it means, in words for a log line.
+    #[must_use]
+    pub fn meaning(self) -> &'static str {
+        match self {
+            Self::SUCCESS => "success",
+            Self::INITIATOR_ERROR => "the initiator made an error",
+            Self::AUTHENTICATION_FAILURE => "authentication failed, or no method in common",
+            Self::AUTHORIZATION_FAILURE => "the initiator may not use this target",
+            Self::NOT_FOUND => "there is no target of that name",
+            Self::TARGET_REMOVED => "the target was removed",
+            Self::UNSUPPORTED_VERSION => "another version of the protocol",
+            Self::TOO_MANY_CONNECTIONS => "the session has all the connections it may have",
+            Self::MISSING_PARAMETER => "a mandatory key is missing",
+            Self::CANNOT_INCLUDE_IN_SESSION => "the session cannot take the connection",
+            Self::SESSION_TYPE_NOT_SUPPORTED => "there is no session type of that name",
+            Self::SESSION_DOES_NOT_EXIST => "there is no such session",
+            Self::INVALID_DURING_LOGIN => "a PDU that has no place in a login",
+            Self::TARGET_ERROR => "the target failed",
+            Self::SERVICE_UNAVAILABLE => "the target is not operational now",
+            Self::OUT_OF_RESOURCES => "the target has no room for another session",
+            _ => "a status without a name",
+        }
+    }
+
     /// Status-Class.
     #[must_use]
     pub fn class(self) -> u8 {

@@ -1,16 +1,21 @@
 //! Sequence numbers, tags and offsets that are wrong.
 
-use super::super::codec::{RawPdu, opcode};
+use super::super::codec::{RawPdu, opcode, serial};
 use super::super::link::LinkError;
-use super::super::plan::{Attack, AttackStep};
+use super::super::plan::{Attack, AttackStep, Attribute};
 use super::super::world::World;
 use super::Attacker;
 use super::peer::{Peer, is_answered, is_good, solicited, variant};
+
+/// A wider window than this is not filled.
+const FULL_WINDOW_MAX: u32 = 128;
 
 impl<W: World> Attacker<'_, W> {
     pub(super) async fn numbers(&mut self, step: &AttackStep) -> Result<(), LinkError> {
         let mut peer = self.peer(&solicited()).await?;
         let result = match step.attack {
+            Attack::CommandAboveWindow if variant(step, 3) != 0 => self.above_full_window(&mut peer, step).await,
+            Attack::CommandsBackward => self.backward(&mut peer, step).await,
             Attack::CommandAboveWindow | Attack::CommandBelowWindow | Attack::CommandTwice | Attack::CommandGap => {
                 self.window(&mut peer, step).await
             }
@@ -40,6 +45,60 @@ impl<W: World> Attacker<'_, W> {
         let heard = peer.listen().await;
         if is_answered(&heard, bad) {
             self.complain("I1", step, &format!("CmdSN {bad_sn} was served, the window is {next}..={last}"));
+        }
+        Ok(())
+    }
+
+    /// The window is full of writes that wait for their data, so that it can not move; then comes one command more.
+    async fn above_full_window(&mut self, peer: &mut Peer<W>, step: &AttackStep) -> Result<(), LinkError> {
+        let bad_sn = peer.max_cmd_sn.wrapping_add(1);
+        let room = bad_sn.wrapping_sub(peer.cmd_sn);
+        if room > FULL_WINDOW_MAX {
+            return Ok(());
+        }
+        for number in 0..room {
+            peer.open_write(step.amount.wrapping_add(number), 1, 0xa1).await?;
+        }
+        let bad = peer.tag();
+        let pdu = peer.test_unit_ready(bad).sequenced(bad_sn, peer.exp_stat_sn);
+        peer.send_raw(pdu).await?;
+        while let Ok(pdu) = peer.link.recv(peer.listen_until()).await {
+            if pdu.initiator_task_tag() == bad && pdu.opcode() != opcode::REJECT {
+                self.complain("I1", step, &format!("CmdSN {bad_sn} was served, MaxCmdSN never got there"));
+                break;
+            }
+            // A write was refused: the window has moved, and the command may have been within.
+            if serial::at_or_before(bad_sn, pdu.max_cmd_sn()) {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// ORDERED commands end in the order of CmdSN, in whichever order they come.
+    async fn backward(&mut self, peer: &mut Peer<W>, step: &AttackStep) -> Result<(), LinkError> {
+        let count = 2 + variant(step, 3);
+        let first = peer.cmd_sn;
+        if serial::before(peer.max_cmd_sn, first.wrapping_add(count - 1)) {
+            return Ok(());
+        }
+        let tags: Vec<u32> = (0..count).map(|_| peer.tag()).collect();
+        for (number, tag) in tags.iter().enumerate().rev() {
+            let mut pdu = peer.test_unit_ready(*tag);
+            pdu.bhs[1] = 0x80 | Attribute::Ordered as u8;
+            let pdu = pdu.sequenced(first.wrapping_add(number as u32), peer.exp_stat_sn);
+            peer.send_raw(pdu).await?;
+        }
+        peer.cmd_sn = first.wrapping_add(count);
+        let heard = peer.listen().await;
+        let ended: Vec<u32> = heard
+            .iter()
+            .filter(|pdu| pdu.opcode() == opcode::SCSI_RESPONSE)
+            .map(RawPdu::initiator_task_tag)
+            .filter(|tag| tags.contains(tag))
+            .collect();
+        if !tags.starts_with(&ended) {
+            self.complain("I1", step, &format!("ORDERED commands {tags:x?} (by CmdSN) ended in the order {ended:x?}"));
         }
         Ok(())
     }

@@ -117,10 +117,14 @@ impl<W: World> Peer<W> {
         self.link.send(pdu, self.deadline).await
     }
 
+    /// The end of a few seconds of listening.
+    pub(super) fn listen_until(&self) -> Duration {
+        self.deadline.min(self.link.world.now() + LISTEN)
+    }
+
     /// The next PDU within a few seconds.
     pub(super) async fn recv(&mut self) -> Result<RawPdu, LinkError> {
-        let limit = self.deadline.min(self.link.world.now() + LISTEN);
-        let pdu = self.link.recv(limit).await?;
+        let pdu = self.link.recv(self.listen_until()).await?;
         if pdu.consumes_stat_sn() {
             self.exp_stat_sn = pdu.stat_sn().wrapping_add(1);
         }
