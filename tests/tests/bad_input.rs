@@ -289,7 +289,7 @@ impl Witness {
 /// One session that writes and reads for a while.
 fn work(portal: SocketAddr, target: &str) {
     let unit = Unit { lun: 0, block_bytes: 512, blocks: 2_048, write_cache: true, nullio: false };
-    let shared = Shared::new(5, target, vec![unit.clone()]);
+    let shared = Shared::new(5, target, vec![unit]);
     shared.phase.set(Phase::Healed);
     let plan = peaceful_plan();
     let report = SocketWorld::run(portal, async |world| initiator::run(world, &plan, shared.clone()).await);

@@ -172,7 +172,8 @@ async fn disk_script(disk: impl AnyDisk) -> Transcript {
     // What overlaps takes the place of what was there, in the order in which it is written.
     write(512, 8_192, 4, false).await;
     read(0, 16_384).await;
-    log.borrow_mut().push(format!("flush {:?}", disk.flush().await));
+    let flushed = disk.flush().await;
+    log.borrow_mut().push(format!("flush {flushed:?}"));
     write(DISK_BYTES - 65_536, 65_536, 5, true).await;
     read(DISK_BYTES - 131_072, 131_072).await;
     write(65_536, 524_288, 6, false).await;
@@ -183,7 +184,8 @@ async fn disk_script(disk: impl AnyDisk) -> Transcript {
     write(u64::MAX - 511, 512, 7, false).await;
     read(DISK_BYTES - 512, 1_024).await;
     read(DISK_BYTES - 512, 512).await;
-    log.borrow_mut().push(format!("flush {:?}", disk.flush().await));
+    let flushed = disk.flush().await;
+    log.borrow_mut().push(format!("flush {flushed:?}"));
     // Several at once, where they do not meet.
     let (first, second) = join(disk.write(131_072, &[8; 4_096], false), disk.write(196_608, &[9; 4_096], true)).await;
     log.borrow_mut().push(format!("two writes {first:?} {second:?}"));
