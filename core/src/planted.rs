@@ -53,11 +53,14 @@ catalogue! {
         R2tPastEdtl "r2t-past-edtl": "The last of several R2Ts asks for a block too much.",
         BurstTooLong "burst-too-long": "An R2T asks for a block more than MaxBurstLength.",
         BurstWithoutFinal "burst-without-final": "A Data-In sequence ends without the F bit.",
+        DataCountedEarly "data-counted-early": "Data-Out counts as received when its header is there.",
         UnderflowForgotten "underflow-forgotten": "A residual count comes without its U bit.",
         SegmentLimitIgnored "segment-limit-ignored": "The peer's MaxRecvDataSegmentLength is ignored.",
         NegotiationTakesMaximum "negotiation-takes-maximum": "Burst lengths are negotiated to the larger value.",
     }
     "abort" {
+        AbortOfAborted "abort-of-aborted": "A task that another function is aborting is said not to exist.",
+        AnswersLeaving "answers-leaving": "A function is answered although a logout ended its tasks.",
         ZombieWrite "zombie-write": "An abort does not wait for a command that a worker has.",
         AbortSkipsRunning "abort-skips-running": "ABORT TASK of a running command is confirmed and does nothing.",
         ReinstatementKeepsOld "reinstatement-keeps-old": "A new login does not wait for the old session's tasks.",

@@ -141,7 +141,7 @@ impl DataOutTransfer {
         } else {
             self.on_solicited(ttt, data_sn, offset..end, final_bit)?
         };
-        self.segment_under_way = true;
+        self.segment_under_way = !crate::planted!(DataCountedEarly);
         Ok(range)
     }
 

@@ -26,7 +26,7 @@ pub(crate) async fn manage<R: Runtime>(shard: Rc<Shard<R>>, session: Rc<Session<
         _ => Response::FUNCTION_NOT_SUPPORTED,
     };
     session.managing.set(session.managing.get() - 1);
-    if session.leaving.get() {
+    if session.leaving.get() && !crate::planted!(AnswersLeaving) {
         // Its tasks ended with the session, not by this function: there is nothing true to say any more.
         return;
     }
@@ -46,7 +46,8 @@ async fn abort_task<R: Runtime>(session: &Rc<Session<R>>, request: &Request) -> 
         session.abort(&[task], Owed::Drop).await;
         return Response::FUNCTION_COMPLETE;
     }
-    if session.aborting.borrow().contains_key(&request.referenced_itt) {
+    let aborting = session.aborting.borrow().contains_key(&request.referenced_itt);
+    if aborting && !crate::planted!(AbortOfAborted) {
         // A function that has not been answered took it away: for the initiator it is there until that is over.
         let itt = request.referenced_itt;
         session.changed.until(|| (!session.aborting.borrow().contains_key(&itt)).then_some(())).await;

@@ -100,9 +100,9 @@ fn scale(profile: Profile, draws: &mut Draws) -> Scale {
                 3 | 4 => 5,
                 _ => draws.between(12, 22),
             };
-            Scale { initiators: 3, units: 4, commands: 1_500, faults }
+            Scale { initiators: 3, units: 4, commands: 1_000, faults }
         }
-        Profile::Lite => Scale { initiators: 2, units: 4, commands: 150, faults: *draws.pick(&[0, 1, 2, 5]) },
+        Profile::Lite => Scale { initiators: 2, units: 4, commands: 60, faults: *draws.pick(&[0, 1, 2, 5]) },
         Profile::Swarm => Scale {
             initiators: draws.between(1, 5) as u32,
             units: draws.between(1, 6) as u16,
