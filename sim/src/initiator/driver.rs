@@ -41,7 +41,6 @@ pub(super) struct Driver<W: World> {
     pause_until: Duration,
     /// Commands without status, of sessions that are gone.
     unfenced: Vec<OpId>,
-    unfenced_resets: Vec<usize>,
     numbers: (u32, u32),
     logins: u32,
     report: Report,
@@ -74,7 +73,6 @@ impl<W: World> Driver<W> {
             retries: Vec::new(),
             pause_until: Duration::ZERO,
             unfenced: Vec::new(),
-            unfenced_resets: Vec::new(),
             numbers: (plan.initial_cmd_sn, plan.initial_tag),
             logins: 0,
             report: Report::default(),
@@ -163,9 +161,6 @@ impl<W: World> Driver<W> {
             self.shared.record(Event::Fence { op });
             self.report.fenced += 1;
         }
-        for reset in self.unfenced_resets.drain(..) {
-            self.shared.resets.borrow_mut().over(reset);
-        }
         let nexus = Nexus { initiator: self.plan.index, login: self.logins };
         self.logins += 1;
         self.report.logins += 1;
@@ -177,7 +172,6 @@ impl<W: World> Driver<W> {
     /// Keeps what outlives `session`.
     fn leave(&mut self, session: &Session) {
         self.unfenced.extend(session.open_ops());
-        self.unfenced_resets.extend(session.open_resets());
         self.numbers = session.numbers();
         if self.pause_until == Duration::MAX {
             self.pause_until = Duration::ZERO;
@@ -351,8 +345,6 @@ impl<W: World> Driver<W> {
                 // What was answered after all is no longer open.
                 let open = session.open_ops();
                 self.unfenced.retain(|op| open.contains(op));
-                let open = session.open_resets();
-                self.unfenced_resets.retain(|reset| open.contains(reset));
                 self.report.good += session.report.good - before.good;
                 self.report.fenced += session.report.fenced - before.fenced;
                 self.retries.append(&mut session.retries);

@@ -157,15 +157,6 @@ impl Session {
         self.tasks.values().filter_map(|task| task.command().map(|command| command.op)).collect()
     }
 
-    /// Resets that were not answered: no longer to be expected once the session was replaced.
-    pub(super) fn open_resets(&self) -> Vec<usize> {
-        let reset = |task: &Task| match &task.kind {
-            Kind::Management(management) => management.reset,
-            _ => None,
-        };
-        self.tasks.values().filter_map(reset).collect()
-    }
-
     /// Starts `step` if there is room for it now. Steps that concern the connection as a whole are the driver's.
     pub(super) fn start(&mut self, step: &Step, attempt: u32, now: Duration) -> bool {
         match step.verb {

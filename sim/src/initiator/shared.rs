@@ -103,6 +103,7 @@ impl Shared {
 }
 
 /// Which resets were asked for, by whomever: they end tasks of other nexuses in silence and leave a unit attention.
+/// One that was never answered, since its session was lost, may happen at any time.
 #[derive(Debug, Default)]
 pub(super) struct Resets {
     clock: u64,
@@ -113,7 +114,7 @@ pub(super) struct Resets {
 struct Reset {
     /// `None`: all logical units.
     lun: Option<u16>,
-    /// When it was known to be over.
+    /// When it was answered.
     over: Option<u64>,
 }
 
@@ -124,7 +125,7 @@ impl Resets {
         self.begun.len() - 1
     }
 
-    /// The reset was answered, or can no longer happen.
+    /// The reset was answered.
     pub(super) fn over(&mut self, reset: usize) {
         self.clock += 1;
         self.begun[reset].over = Some(self.clock);

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::super::codec::{NO_TAG, RawPdu};
 use super::super::plan::{Step, Verb};
-use super::{Breach, Kind, Outgoing, Session, Task};
+use super::{Breach, Demand, Kind, Outgoing, Session, Task};
 use crate::history::Event;
 
 /// A task management function in flight.
@@ -17,7 +17,7 @@ pub(super) struct Management {
     /// Commands that were in flight when it was sent and that it ends.
     covers: Vec<u32>,
     /// For [`super::super::shared::Resets::over`].
-    pub(super) reset: Option<usize>,
+    reset: Option<usize>,
 }
 
 const ABORT_TASK: u8 = 1;
@@ -105,6 +105,10 @@ impl Session {
             }
             (0, _) => management.covers.iter().for_each(|&covered| self.fence(covered)),
             (1, Some(referenced)) => self.task_does_not_exist(referenced)?,
+            // On the ladder of a command to a LUN that is not mapped, and that got no answer.
+            (2, None) if management.lun.is_some_and(|lun| self.shared.unit(lun).is_none()) => {
+                self.demand = Some(Demand::GiveUp);
+            }
             (response, _) => {
                 let function = management.function;
                 return Err(Breach::new("T6", format!("task management function {function} was answered {response}")));
