@@ -93,11 +93,13 @@ impl<W: World> Attacker<'_, W> {
         let heard = peer.listen().await;
         let ended: Vec<u32> = heard
             .iter()
-            .filter(|pdu| pdu.opcode() == opcode::SCSI_RESPONSE)
+            // One that finds no room (BUSY, TASK SET FULL) never was in the task set and waits for nobody.
+            .filter(|pdu| pdu.opcode() == opcode::SCSI_RESPONSE && !matches!(pdu.bhs[3], 0x08 | 0x28))
             .map(RawPdu::initiator_task_tag)
             .filter(|tag| tags.contains(tag))
             .collect();
-        if !tags.starts_with(&ended) {
+        let in_order: Vec<u32> = tags.iter().copied().filter(|tag| ended.contains(tag)).collect();
+        if ended != in_order {
             self.complain("I1", step, &format!("ORDERED commands {tags:x?} (by CmdSN) ended in the order {ended:x?}"));
         }
         Ok(())
