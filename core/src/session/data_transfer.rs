@@ -340,14 +340,18 @@ mod tests {
         let mut transfer = DataOutTransfer::new(RULES, 20_480, 20_480, 1024, false).unwrap();
         assert_eq!(transfer.next_r2t(&mut tag), None, "unsolicited data come first");
         assert_eq!(transfer.on_data(Ttt::NONE, 0, 1024, 1024, false), Ok(1024..2048));
+        transfer.on_segment();
         assert_eq!(transfer.on_data(Ttt::NONE, 1, 2048, 2048, true), Ok(2048..4096));
+        transfer.on_segment();
         let first = transfer.next_r2t(&mut tag).unwrap();
         let second = transfer.next_r2t(&mut tag).unwrap();
         assert_eq!((first.offset, first.length, first.r2t_sn), (4096, 8192, 0));
         assert_eq!((second.offset, second.length, second.r2t_sn), (12_288, 8192, 1));
         assert_eq!(transfer.next_r2t(&mut tag), None);
         assert_eq!(transfer.on_data(second.ttt, 0, 12_288, 8192, true), Ok(12_288..20_480));
+        transfer.on_segment();
         assert_eq!(transfer.on_data(first.ttt, 0, 4096, 4096, false), Ok(4096..8192));
+        transfer.on_segment();
         assert!(!transfer.is_complete());
         assert_eq!(transfer.on_data(first.ttt, 1, 8192, 4096, true), Ok(8192..12_288));
         assert!(!transfer.is_complete(), "the header is there, the data are not");
