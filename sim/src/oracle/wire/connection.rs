@@ -182,8 +182,7 @@ impl Connection {
         self.functions -= usize::from(old.as_ref().is_some_and(is_function));
         self.distrusted |= match old {
             None | Some(Request::Text(_)) => false,
-            // With a command that may be alive, nobody knows which of the two an answer is for.
-            Some(Request::Command(command)) => command.cmd_sn == cmd_sn || !command.may_have_ended && !command.beyond,
+            // Whatever the first one was, nobody knows which of the two an answer is for.
             Some(_) => true,
         };
     }
