@@ -7,7 +7,8 @@ use quintain_core::planted::{CATALOGUE, Entry};
 use super::batch::{Batch, sweep};
 use super::report::Progress;
 use super::{EXIT_BUG, EXIT_OK};
-use crate::plan::Profile;
+use crate::plan::{Plan, Profile};
+use crate::runner::{self, Options};
 
 /// How one bug fared.
 struct Row {
@@ -41,10 +42,20 @@ pub(super) fn run(seeds: u64, seed_base: u64, only: Option<&str>, jobs: usize, p
 
 fn measure(entry: &'static Entry, seeds: u64, seed_base: u64, jobs: usize, profile: Profile) -> Row {
     let progress = Progress::silent();
-    let planted = Some(entry.name.to_owned());
-    let outcome = sweep(&Batch { seeds, seed_base, jobs, profile, planted, keep_going: false }, &progress);
-    let found = outcome.failed.first_key_value().map(|(_, failures)| failures[0].oracle.to_owned());
-    Row { entry, found, seeds: outcome.seeds, cpu: progress.finish() * jobs as u32 }
+    let (mut ran, mut from, mut found) = (0, seed_base, None);
+    while found.is_none() && ran < seeds {
+        let planted = Some(entry.name.to_owned());
+        let batch = Batch { seeds: seeds - ran, seed_base: from, jobs, profile, planted, keep_going: false };
+        let outcome = sweep(&batch, &progress);
+        ran += outcome.seeds;
+        let Some((&seed, failures)) = outcome.failed.first_key_value() else { break };
+        // A seed that fails without the bug, too, says nothing about it.
+        if runner::run(&Plan::generate(seed, profile), Options::default()).failures.is_empty() {
+            found = Some(failures[0].oracle.to_owned());
+        }
+        from = seed + 1;
+    }
+    Row { entry, found, seeds: ran, cpu: progress.finish() * jobs as u32 }
 }
 
 fn line(row: &Row) -> String {
