@@ -85,7 +85,7 @@ impl Default for Limits {
             workers: 64,
             disowned_tasks: 64,
             write_list_pdus: 4_096,
-            write_list_bytes: 64 * 1024 * 1024,
+            write_list_bytes: 16 * 1024 * 1024,
             transfer_bytes: 4 * 1024 * 1024,
             pool_bytes: 128 * 1024 * 1024,
             abort_deadline: Duration::from_secs(5),
