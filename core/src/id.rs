@@ -57,6 +57,12 @@ impl Lun {
         if number < 256 { Self(u64::from(number) << 48) } else { Self((0x4000 | u64::from(number & 0x3fff)) << 48) }
     }
 
+    /// The one form that all addresses of the same logical unit share: a small number has two.
+    #[must_use]
+    pub fn canonical(self) -> Self {
+        self.number().map_or(self, Self::from_number)
+    }
+
     /// The small number behind this LUN, if it is a single-level peripheral or flat address; otherwise `None`, and
     /// no logical unit of ours can be meant.
     #[must_use]
@@ -91,6 +97,13 @@ mod tests {
         for number in [0, 1, 255, 256, 16_383] {
             assert_eq!(Lun::from_number(number).number(), Some(number));
         }
+    }
+
+    #[test]
+    fn both_addresses_of_a_logical_unit_have_one_canonical_form() {
+        assert_eq!(Lun(0x4001_0000_0000_0000).canonical(), Lun::from_number(1));
+        assert_eq!(Lun::from_number(300).canonical(), Lun::from_number(300));
+        assert_eq!(Lun(0xc101_0000_0000_0000).canonical(), Lun(0xc101_0000_0000_0000));
     }
 
     #[test]

@@ -59,8 +59,6 @@ catalogue! {
         NegotiationTakesMaximum "negotiation-takes-maximum": "Burst lengths are negotiated to the larger value.",
     }
     "abort" {
-        AbortOfAborted "abort-of-aborted": "A task that another function is aborting is said not to exist.",
-        AnswersLeaving "answers-leaving": "A function is answered although a logout ended its tasks.",
         ZombieWrite "zombie-write": "An abort does not wait for a command that a worker has.",
         AbortSkipsRunning "abort-skips-running": "ABORT TASK of a running command is confirmed and does nothing.",
         ReinstatementKeepsOld "reinstatement-keeps-old": "A new login does not wait for the old session's tasks.",
@@ -87,7 +85,7 @@ catalogue! {
         UnmappedLunServed "unmapped-lun-served": "A LUN that is not mapped is served by LUN 0.",
     }
     "concurrency" {
-        LostWakeUp "lost-wake-up": "The second task in the work queue wakes no worker.",
+        LostWakeUp "lost-wake-up": "Once the queue was four deep, a task that comes alone wakes no worker.",
         DoubleCompletion "double-completion": "TEST UNIT READY is answered twice.",
     }
     "resources" {

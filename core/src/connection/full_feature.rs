@@ -17,11 +17,16 @@ use crate::target::Shard;
 use crate::task::{Task, management};
 use crate::wire::{
     Bhs, DataOut, LogoutRequest, LogoutResponse, NopIn, NopOut, Opcode, Reject, ScsiCommand, SerialNumber,
-    TaskManagementRequest, TextRequest, TextResponse,
+    TaskManagementRequest, TaskManagementResponse, TextRequest, TextResponse,
 };
 
 /// Data segments of at least this size are received straight into the command's buffer.
 const IN_PLACE_BYTES: usize = 16 * 1024;
+
+/// Data of one NOP-Out or Text Request that waits for a gap in CmdSN.
+const HELD_BYTES_MAX: usize = 4096;
+/// Where CmdSN stands in every request that has one.
+const CMD_SN_AT: usize = 24;
 
 /// Whether the connection goes on.
 enum Flow {
@@ -163,15 +168,27 @@ impl<R: Runtime> Driver<R> {
                 Ok(data_out) => self.begin_data_out(&data_out, bytes),
                 Err(_) => Sink::Reject(Reject::INVALID_PDU_FIELD),
             },
+            Opcode::TEXT_REQUEST if bytes > self.session.limits.text_bytes => Sink::Reject(Reject::NEGOTIATION_RESET),
+            // What waits for a gap is kept outside the pool: only a little of it. The rest counts as not received.
+            Opcode::NOP_OUT | Opcode::TEXT_REQUEST if bytes > HELD_BYTES_MAX && self.is_ahead(bhs) => Sink::Ignore,
             Opcode::NOP_OUT | Opcode::TEXT_REQUEST => Sink::Bytes(Vec::with_capacity(bytes)),
             _ => Sink::Drop,
         }
+    }
+
+    /// It is not immediate, and commands before it are missing.
+    fn is_ahead(&self, bhs: &Bhs) -> bool {
+        let cmd_sn = SerialNumber(bhs.u32_at(CMD_SN_AT));
+        !bhs.immediate() && cmd_sn != self.session.window.borrow().exp_cmd_sn()
     }
 
     fn begin_command(&self, command: &ScsiCommand, bytes: usize) -> Sink<R> {
         let session = &self.session;
         if session.target.is_none() {
             return Sink::Reject(Reject::PROTOCOL_ERROR);
+        }
+        if !command.immediate && !session.window.borrow().is_missing(command.cmd_sn) {
+            return Sink::Drop;
         }
         if crate::wire::ahs::AhsChain::new(self.receiver.ahs()).any(|ahs| ahs.is_err()) {
             return Sink::Reject(Reject::INVALID_PDU_FIELD);
@@ -185,8 +202,6 @@ impl<R: Runtime> Driver<R> {
                 session.event(&Event::LimitMet { limit: "immediate_commands" });
                 return Sink::Reject(Reject::IMMEDIATE_COMMAND_REJECT);
             }
-        } else if !session.window.borrow().is_missing(command.cmd_sn) {
-            return Sink::Drop;
         }
         Sink::Command { task: session.receive_task(command, bytes), next: 0 }
     }
@@ -269,6 +284,10 @@ impl<R: Runtime> Driver<R> {
                 if let Some(transfer) = task.transfer.borrow_mut().as_mut() {
                     transfer.on_segment();
                 }
+                if !digest_ok {
+                    // Said for every PDU (RFC 7143, section 7.8); the task ends below.
+                    self.reject(&bhs, Reject::DATA_DIGEST_ERROR);
+                }
                 match (checked, digest_ok) {
                     (Err(error), _) => self.session.data_violated(&task, error),
                     (Ok(()), false) => self.session.data_digest_failed(&task),
@@ -327,7 +346,11 @@ impl<R: Runtime> Driver<R> {
     /// Something with a CmdSN has come: immediate commands are carried out at once, the others in CmdSN order.
     fn arrived(&mut self, immediate: bool, cmd_sn: SerialNumber, command: Command<R>) -> Flow {
         if immediate {
-            return self.carry_out(command);
+            return match self.carry_out(command) {
+                // It may have filled a gap: ABORT TASK of a command that never came does.
+                Flow::Continue => self.take_turns(),
+                flow => flow,
+            };
         }
         if let Arrival::Ignored(command) = self.session.window.borrow_mut().arrive(cmd_sn, command) {
             if let Command::Task(task) = command {
@@ -335,6 +358,11 @@ impl<R: Runtime> Driver<R> {
             }
             return Flow::Continue;
         }
+        self.take_turns()
+    }
+
+    /// Carries out what has its turn in CmdSN order.
+    fn take_turns(&mut self) -> Flow {
         loop {
             let next = self.session.window.borrow_mut().take_next();
             let Some(command) = next else { break };
@@ -364,7 +392,14 @@ impl<R: Runtime> Driver<R> {
             self.reject_request(&request.to_bhs(0), Reject::PROTOCOL_ERROR);
         } else if session.managing.get() >= session.limits.task_management_functions {
             session.event(&Event::LimitMet { limit: "task_management_functions" });
-            self.reject_request(&request.to_bhs(0), Reject::IMMEDIATE_COMMAND_REJECT);
+            if request.immediate {
+                self.reject_request(&request.to_bhs(0), Reject::IMMEDIATE_COMMAND_REJECT);
+            } else {
+                // Its CmdSN is used up: it gets an answer, not a Reject.
+                session.send_management_response(&request, TaskManagementResponse::FUNCTION_REJECTED);
+            }
+        } else if management::plug(session, &request) {
+            management::answer(session, &request, TaskManagementResponse::FUNCTION_COMPLETE);
         } else {
             session.managing.set(session.managing.get() + 1);
             let managed = management::manage(self.shard.clone(), session.clone(), request);

@@ -32,6 +32,11 @@ pub(crate) async fn watch<R: Runtime>(session: Rc<Session<R>>) {
             return connection.abort("the peer does not read");
         }
         if life_due.is_some_and(|due| due <= now) {
+            if asked.is_some() && connection.write_list.bytes() > 0 {
+                // The question or its answer is held up by what is being sent; that send has a limit of its own.
+                asked = Some(now);
+                continue;
+            }
             if asked.is_some() {
                 return connection.abort("no answer to NOP-In");
             }

@@ -50,7 +50,7 @@ impl<T> WorkQueue<T> {
             waiting.push_back((lun, task));
         }
         self.high_water.set(self.high_water.get().max(waiting.len()));
-        if !(crate::planted!(LostWakeUp) && waiting.len() == 2) {
+        if !(crate::planted!(LostWakeUp) && waiting.len() == 1 && self.high_water.get() >= 4) {
             self.ready.one();
         }
         Ok(())

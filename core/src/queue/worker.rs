@@ -43,13 +43,9 @@ async fn carry_out<R: Runtime>(target: &Rc<TargetShare<R>>, task: &Rc<Task<R>>) 
             false
         }
         Either::Right(((), execute)) => {
-            let fence = task
-                .logical_unit
-                .as_ref()
-                .and_then(|unit| scsi::footprint(&task.cdb, unit.block_bytes()).map(|footprint| unit.fence(footprint)));
             target.replace_worker(task);
             drop(execute.await);
-            drop(fence);
+            task.fence.take();
             target.device.runtime.event(&Event::DisownedCompleted { nexus, lun, itt });
             target.disowned_ended(task);
             true
@@ -66,6 +62,7 @@ fn finish<R: Runtime>(task: &Rc<Task<R>>, outcome: Outcome<R::Buf>) {
             {
                 std::mem::forget(buffer);
             }
+            task.fence.take();
             task.state.set(TaskState::Ended);
             task.changed.all();
         }

@@ -81,8 +81,7 @@ impl<R: Runtime> Session<R> {
         });
         let in_time = within(&self.connection.runtime, limit, over).await.is_some();
         if !in_time && task.has_worker.get() && task.state.get() == TaskState::Aborting {
-            task.state.set(TaskState::Disowned);
-            task.changed.all();
+            task.disown();
         }
     }
 }

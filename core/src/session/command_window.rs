@@ -112,6 +112,11 @@ impl<T> CommandWindow<T> {
         self.in_use -= 1;
     }
 
+    /// Forgets the commands that wait for a gap: the session is over.
+    pub fn drop_pending(&mut self) {
+        self.pending.clear();
+    }
+
     /// Commands between arrival and completion.
     #[must_use]
     pub fn in_use(&self) -> u32 {

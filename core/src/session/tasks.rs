@@ -40,7 +40,7 @@ impl<R: Runtime> Session<R> {
         let task = Rc::new(Task {
             session: self.clone(),
             itt: command.itt,
-            lun: command.lun,
+            lun: command.lun.canonical(),
             logical_unit: unit,
             cdb: command.cdb,
             attribute: Attribute::from_wire(command.attribute).unwrap_or(Attribute::Simple),
@@ -58,6 +58,7 @@ impl<R: Runtime> Session<R> {
             enabled: Cell::new(false),
             transfer: RefCell::default(),
             data_out: RefCell::default(),
+            fence: RefCell::default(),
             changed: Notify::default(),
         });
         if Attribute::from_wire(command.attribute).is_none() {
@@ -123,6 +124,15 @@ impl<R: Runtime> Session<R> {
 
     /// The initiator broke the rules of a task's data transfer.
     pub(crate) fn data_violated(self: &Rc<Self>, task: &Rc<Task<R>>, error: TransferError) {
+        match task.state.get() {
+            // Its data were complete, and yet more come: a worker passes over what is no longer queued.
+            TaskState::Queued => task.state.set(TaskState::Waiting),
+            TaskState::Running | TaskState::Disowned | TaskState::Ended => {
+                let what = "data after the last of a command";
+                return self.event(&Event::ProtocolViolation { connection: self.connection.id, what });
+            }
+            TaskState::Waiting | TaskState::Aborting => {}
+        }
         self.transfer_violated(task, error);
         if let Some(transfer) = task.transfer.borrow_mut().as_mut() {
             // What is still on its way cannot be told apart any more: nothing is waited for.

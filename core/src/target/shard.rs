@@ -144,16 +144,22 @@ impl<R: Runtime> Shard<R> {
             session.until_ended().await;
         }))
         .await;
-        for target in &self.targets {
+        // All at once, each within its own time: one disk that hangs keeps no other from being flushed.
+        let flushes = self.targets.iter().flat_map(|target| {
             target.queue.close();
-            for (number, unit) in &target.device.luns {
-                if let Err(error) = unit.shut_down().await {
-                    let name = &target.device.name;
-                    report.flush_errors.push(format!("{name} LUN {number}: {error}"));
-                }
-            }
-        }
+            target.device.luns.iter().map(|(number, unit)| self.flush(&target.device.name, *number, unit))
+        });
+        report.flush_errors = join_all(flushes).await.into_iter().flatten().collect();
         report
+    }
+
+    /// Makes everything durable that was acknowledged; tells what went wrong.
+    async fn flush(&self, target: &str, lun: u16, unit: &LogicalUnit<R>) -> Option<String> {
+        match within(&self.runtime, self.node.config.limits.final_flush, unit.shut_down()).await {
+            Some(Ok(())) => None,
+            Some(Err(error)) => Some(format!("{target} LUN {lun}: {error}")),
+            None => Some(format!("{target} LUN {lun}: the device did not answer the flush")),
+        }
     }
 
     /// What is in use right now, for leak checks and reports.
@@ -388,6 +394,8 @@ impl<R: Runtime> Shard<R> {
     async fn end_session(&self, session: &Rc<Session<R>>) {
         session.leaving.set(true);
         session.abort(&session.tasks_of(None), Owed::Drop).await;
+        // They hold the session, which holds them.
+        session.window.borrow_mut().drop_pending();
         if let Some(target) = &session.target {
             for unit in target.device.luns.values() {
                 unit.detach(session.nexus);

@@ -16,7 +16,8 @@ use crate::target::Shard;
 use crate::wire::{TaskManagementRequest as Request, TaskManagementResponse as Response};
 
 /// Carries out `request` and answers it.
-pub(crate) async fn manage<R: Runtime>(shard: Rc<Shard<R>>, session: Rc<Session<R>>, request: Request) {
+pub(crate) async fn manage<R: Runtime>(shard: Rc<Shard<R>>, session: Rc<Session<R>>, mut request: Request) {
+    request.lun = request.lun.canonical();
     let response = match request.function {
         Request::ABORT_TASK => abort_task(&session, &request).await,
         Request::ABORT_TASK_SET | Request::CLEAR_TASK_SET => abort_task_set(&session, &request).await,
@@ -26,15 +27,34 @@ pub(crate) async fn manage<R: Runtime>(shard: Rc<Shard<R>>, session: Rc<Session<
         _ => Response::FUNCTION_NOT_SUPPORTED,
     };
     session.managing.set(session.managing.get() - 1);
-    if session.leaving.get() && !crate::planted!(AnswersLeaving) {
+    if session.leaving.get() {
         // Its tasks ended with the session, not by this function: there is nothing true to say any more.
         return;
     }
-    session.send_management_response(&request, response);
-    session.event(&Event::TaskManagementCompleted { nexus: session.nexus, function: request.function, response });
+    answer(&session, &request, response);
     if request.function == Request::TARGET_COLD_RESET && response == Response::FUNCTION_COMPLETE {
         shard.drop_connections(&session).await;
     }
+}
+
+/// ABORT TASK of a command that has not come yet: it is counted as received, and will be ignored when it does (RFC 7143,
+/// section 11.5.1). Tells whether it was one; then there is nothing more to carry out.
+pub(crate) fn plug<R: Runtime>(session: &Session<R>, request: &Request) -> bool {
+    let itt = request.referenced_itt;
+    let known = session.tasks.borrow().contains_key(&itt) || session.aborting.borrow().contains_key(&itt);
+    let mut window = session.window.borrow_mut();
+    let missing = request.ref_cmd_sn.precedes(request.cmd_sn) && window.is_missing(request.ref_cmd_sn);
+    if request.function != Request::ABORT_TASK || known || !missing {
+        return false;
+    }
+    window.plug(request.ref_cmd_sn);
+    true
+}
+
+/// Answers `request`.
+pub(crate) fn answer<R: Runtime>(session: &Session<R>, request: &Request, response: u8) {
+    session.send_management_response(request, response);
+    session.event(&Event::TaskManagementCompleted { nexus: session.nexus, function: request.function, response });
 }
 
 async fn abort_task<R: Runtime>(session: &Rc<Session<R>>, request: &Request) -> u8 {
@@ -46,18 +66,10 @@ async fn abort_task<R: Runtime>(session: &Rc<Session<R>>, request: &Request) -> 
         session.abort(&[task], Owed::Drop).await;
         return Response::FUNCTION_COMPLETE;
     }
-    let aborting = session.aborting.borrow().contains_key(&request.referenced_itt);
-    if aborting && !crate::planted!(AbortOfAborted) {
+    if session.aborting.borrow().contains_key(&request.referenced_itt) {
         // A function that has not been answered took it away: for the initiator it is there until that is over.
         let itt = request.referenced_itt;
         session.changed.until(|| (!session.aborting.borrow().contains_key(&itt)).then_some(())).await;
-        return Response::FUNCTION_COMPLETE;
-    }
-    // A command that has not come yet is counted as received, and will be ignored when it does (section 11.5.1).
-    let mut window = session.window.borrow_mut();
-    let before_this = request.ref_cmd_sn.precedes(request.cmd_sn);
-    if before_this && window.is_missing(request.ref_cmd_sn) {
-        window.plug(request.ref_cmd_sn);
         return Response::FUNCTION_COMPLETE;
     }
     Response::TASK_DOES_NOT_EXIST
@@ -68,7 +80,10 @@ async fn abort_task_set<R: Runtime>(session: &Rc<Session<R>>, request: &Request)
         return Response::LUN_DOES_NOT_EXIST;
     }
     await_commands_before(session, request).await;
-    session.abort(&session.tasks_of(Some(request.lun)), Owed::Await).await;
+    // Only what was sent before the function is its business (RFC 7143, section 11.5.1).
+    let mut covered = session.tasks_of(Some(request.lun));
+    covered.retain(|task| task.cmd_sn.precedes(request.cmd_sn) || task.immediate && task.cmd_sn == request.cmd_sn);
+    session.abort(&covered, Owed::Await).await;
     Response::FUNCTION_COMPLETE
 }
 

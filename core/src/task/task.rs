@@ -5,7 +5,8 @@ use std::rc::Rc;
 
 use crate::env::Runtime;
 use crate::id::{Itt, Lun};
-use crate::logical_unit::LogicalUnit;
+use crate::logical_unit::{Fence, LogicalUnit};
+use crate::scsi;
 use crate::session::Session;
 use crate::session::data_transfer::DataOutTransfer;
 use crate::sync::Notify;
@@ -69,6 +70,8 @@ pub struct Task<R: Runtime> {
     pub(crate) transfer: RefCell<Option<DataOutTransfer>>,
     /// Data from the initiator; taken while the driver receives straight into it, and by the worker.
     pub(crate) data_out: RefCell<Option<R::Buf>>,
+    /// While the back end still has it although it is over: nobody else may touch its blocks.
+    pub(crate) fence: RefCell<Option<Fence>>,
     /// Its state became `Aborting`, `Disowned` or `Ended`, or its last Data-Out came.
     pub(crate) changed: Notify,
 }
@@ -82,6 +85,18 @@ impl<R: Runtime> Task<R> {
     /// Data of this task are still on their way from the initiator.
     pub(crate) fn is_receiving(&self) -> bool {
         self.transfer.borrow().as_ref().is_some_and(DataOutTransfer::is_receiving)
+    }
+
+    /// The back end did not answer in time: the task is over for everyone but its worker, and its blocks are fenced
+    /// before anybody is told.
+    pub(crate) fn disown(&self) {
+        let fence = self
+            .logical_unit
+            .as_ref()
+            .and_then(|unit| scsi::footprint(&self.cdb, unit.block_bytes()).map(|footprint| unit.fence(footprint)));
+        *self.fence.borrow_mut() = fence;
+        self.state.set(TaskState::Disowned);
+        self.changed.all();
     }
 
     /// The initiator sends data that the command uses.

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::super::codec::{NO_TAG, RawPdu};
-use super::super::plan::{Step, Verb};
-use super::{Breach, Demand, Kind, Outgoing, Session, Task};
+use super::super::plan::{Attribute, CdbSize, Step, Verb};
+use super::{Breach, Demand, Kind, Outgoing, Retry, Session, Task};
 use crate::history::Event;
 
 /// A task management function in flight.
@@ -159,6 +159,15 @@ impl Session {
         self.fenced_tags.insert(tag);
         self.attentions.entry(command.spec.lun).or_default().vanished();
         self.outbox.retain(|outgoing| !outgoing.is_data_of(tag));
+        self.look_at(&command.step);
+    }
+
+    /// Reads at once what a write that was aborted may have written: whatever is there now has to stay.
+    fn look_at(&mut self, step: &Step) {
+        let Verb::Write { lun, lba, blocks, .. } = step.verb else { return };
+        let verb = Verb::Read { lun, lba, blocks, cdb: CdbSize::Sixteen, fua: false, dpo: false, expect_more: 0 };
+        let step = Step { id: step.id, attribute: Attribute::Simple, immediate: false, verb };
+        self.retries.push(Retry { at: Duration::ZERO, step, attempt: 0 });
     }
 
     /// Tags of the commands in flight for which `wanted` holds, oldest first.
