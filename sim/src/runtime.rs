@@ -245,8 +245,8 @@ impl Pool {
         self.bytes.set(used);
         self.buffers.set(self.buffers.get() + 1);
         self.high_water.set(self.high_water.get().max(used));
-        let mut bytes = vec![0; length];
-        bytes.chunks_exact_mut(8).for_each(|word| word.copy_from_slice(&self.poison.to_le_bytes()));
+        let mut bytes = self.poison.to_le_bytes().repeat(length.div_ceil(8));
+        bytes.truncate(length);
         Some(SimBuf { bytes, pool: self.clone() })
     }
 }

@@ -226,12 +226,18 @@ impl Session {
 
     /// When [`Self::expire`] has something to do.
     pub(super) fn next_deadline(&self) -> Duration {
-        if let Some(logout) = self.tasks.values().find(|task| matches!(task.kind, Kind::Logout)) {
-            return logout.deadline.unwrap_or(Duration::MAX);
+        let (mut first, mut pinging) = (Duration::MAX, false);
+        for task in self.tasks.values() {
+            let deadline = task.deadline.unwrap_or(Duration::MAX);
+            if matches!(task.kind, Kind::Logout) {
+                return deadline;
+            }
+            first = first.min(deadline);
+            pinging |= matches!(task.kind, Kind::Ping { .. });
         }
-        let window = self.window_closed_since.map(|since| since + WINDOW_LIMIT);
-        let deadlines = self.tasks.values().filter_map(|task| task.deadline);
-        deadlines.chain(window).chain(self.ping_at()).min().unwrap_or(Duration::MAX)
+        let window = self.window_closed_since.map_or(Duration::MAX, |since| since + WINDOW_LIMIT);
+        let ping = if pinging { Duration::MAX } else { self.next_ping().unwrap_or(Duration::MAX) };
+        first.min(window).min(ping)
     }
 
     /// Does what is due by `now`.
@@ -285,9 +291,14 @@ impl Session {
 
     /// When to ping: the connection is quiet, and no ping is under way.
     fn ping_at(&self) -> Option<Duration> {
-        let interval = self.plan.timeouts.ping_interval_ms;
         let pinging = || self.tasks.values().any(|task| matches!(task.kind, Kind::Ping { .. }));
-        (interval != 0 && !pinging()).then(|| self.last_received + Duration::from_millis(interval))
+        self.next_ping().filter(|_| !pinging())
+    }
+
+    /// When the next ping is due, if none is under way.
+    fn next_ping(&self) -> Option<Duration> {
+        let interval = self.plan.timeouts.ping_interval_ms;
+        (interval != 0).then(|| self.last_received + Duration::from_millis(interval))
     }
 
     /// Whether the command window has room, or the step does not need it.
