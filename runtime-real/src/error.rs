@@ -22,7 +22,7 @@ pub enum ServeError {
         number: u16,
     },
     /// The file is not there and nobody said how large it should be.
-    #[error("{} does not exist; correct the path, or add --size 1GiB to create a sparse file", path.display())]
+    #[error("{} does not exist; correct the path, or add --size 1GiB (size=1GiB in --lun) to create a sparse file", path.display())]
     Missing {
         /// The file.
         path: PathBuf,

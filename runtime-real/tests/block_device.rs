@@ -1,4 +1,4 @@
-//! Block devices, with loop devices in their place. Needs root and losetup; skipped without.
+//! Block devices, with loop devices in their place. They need root and losetup.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -13,8 +13,9 @@ use quintain_core::limits::Limits;
 use quintain_core::target::BackendKind;
 
 #[test]
+#[ignore = "needs root and losetup"]
 fn device_is_blockio_with_its_own_size_and_blocks() {
-    let Some(device) = LoopDevice::attach(512) else { return };
+    let device = LoopDevice::attach(512);
     let lun = open(&device.path).expect("it is free");
     assert_eq!(lun.config.backend, BackendKind::Blockio);
     assert_eq!(lun.config.block_bytes, 512);
@@ -23,8 +24,9 @@ fn device_is_blockio_with_its_own_size_and_blocks() {
 }
 
 #[test]
+#[ignore = "needs root and losetup"]
 fn device_gives_back_what_was_written() {
-    let Some(device) = LoopDevice::attach(512) else { return };
+    let device = LoopDevice::attach(512);
     let disk = open(&device.path).expect("it is free").disk.expect("it has one");
     let world = World { limits: Limits::default(), shards: Vec::new(), peers: Peers::default(), processor: None };
     RealRuntime::run(world, async |runtime| {
@@ -49,8 +51,9 @@ fn device_gives_back_what_was_written() {
 }
 
 #[test]
+#[ignore = "needs root and losetup"]
 fn device_with_large_blocks_serves_no_small_ones() {
-    let Some(device) = LoopDevice::attach(4_096) else { return };
+    let device = LoopDevice::attach(4_096);
     let small = LunRequest { path: Some(device.path.clone()), block_bytes: Some(512), ..LunRequest::default() };
     let refused = open_all("iqn.2026-11.test:device", &BTreeMap::from([(0, small)])).err().expect("it cannot be");
     assert!(matches!(refused, ServeError::BlockTooSmall { device_bytes: 4_096, block_bytes: 512, .. }), "{refused}");
@@ -58,8 +61,9 @@ fn device_with_large_blocks_serves_no_small_ones() {
 }
 
 #[test]
+#[ignore = "needs root and losetup"]
 fn device_that_is_served_is_refused_to_others() {
-    let Some(device) = LoopDevice::attach(512) else { return };
+    let device = LoopDevice::attach(512);
     let _first = open(&device.path).expect("it is free");
     let refused = open(&device.path).err().expect("it is not free");
     assert!(matches!(refused, ServeError::InUse { .. }), "{refused}");
@@ -81,22 +85,16 @@ struct LoopDevice {
 }
 
 impl LoopDevice {
-    fn attach(sector_bytes: u32) -> Option<Self> {
+    fn attach(sector_bytes: u32) -> Self {
         let directory = tempfile::tempdir().expect("a temporary directory");
         let file = directory.path().join("device.img");
         File::create(&file).and_then(|file| file.set_len(BYTES)).expect("space");
         let mut command = Command::new("losetup");
         command.args(["--find", "--show", "--sector-size", &sector_bytes.to_string()]).arg(&file);
-        match command.output() {
-            Ok(output) if output.status.success() => {
-                let path = PathBuf::from(String::from_utf8(output.stdout).expect("a path").trim());
-                Some(Self { path, file, _directory: directory })
-            }
-            _ => {
-                println!("skipped: loop devices need root and losetup");
-                None
-            }
-        }
+        let output = command.output().expect("losetup is installed");
+        assert!(output.status.success(), "losetup: {}", String::from_utf8_lossy(&output.stderr));
+        let path = PathBuf::from(String::from_utf8(output.stdout).expect("a path").trim());
+        Self { path, file, _directory: directory }
     }
 }
 

@@ -1,4 +1,5 @@
 //! `quintain-sim`: runs seeds, reproduces failures, measures the simulator's power.
+#![forbid(unsafe_code)]
 
 use std::process::ExitCode;
 
