@@ -136,7 +136,9 @@ fn dispatch(command: Command) -> u8 {
                 keep_going,
             })
         }),
-        Command::Repro { what, trace, profile, planted } => repro::run(&what, trace, profile, planted),
+        Command::Repro { what, trace, profile, planted } => {
+            self_test_first(|| repro::run(&what, trace, profile, planted))
+        }
         Command::SelfTest => self_test(),
         Command::Mutants { seeds, seed_base, only, jobs: count, profile } => {
             self_test_first(|| mutants::run(seeds, seed_base, only.as_deref(), jobs(count), profile))

@@ -136,3 +136,29 @@ fn abort_by_the_other_address_of_a_logical_unit_finds_its_task() {
     assert_eq!((answer.opcode(), answer.response()), (opcode::TASK_MANAGEMENT_RESPONSE, 0), "FUNCTION COMPLETE");
     end(daemon);
 }
+
+/// WRITEs whose data never came held the whole buffer pool, and everybody else was told BUSY.
+#[test]
+fn writes_without_data_leave_room_for_other_sessions() {
+    let (daemon, _directory) = daemon();
+    let mut greedy = session(&daemon);
+    let mut cdb = [0; 16];
+    (cdb[0], cdb[7]) = (0x2a, 0x20);
+    let pdus: Vec<RawPdu> =
+        (0..40).map(|n| RawPdu::scsi_command(FINAL_WRITE, 0, 100 + n, 4 << 20, &cdb).sequenced(2 + n, 0)).collect();
+    send(&mut greedy, &pdus);
+    let (mut asked, mut busy) = (0, 0);
+    for _ in 0..pdus.len() {
+        let answer = greedy.receive().expect("an answer");
+        asked += u32::from(answer.opcode() == opcode::R2T);
+        busy += u32::from(answer.opcode() == opcode::SCSI_RESPONSE && answer.status() == 0x08);
+    }
+    assert!(asked > 0 && busy > 0, "{asked} were asked for their data, {busy} were told BUSY");
+    let mut other = Client::log_in(daemon.portal, "iqn.2026-11.test:other", &daemon.target).expect("login succeeds");
+    send(&mut other, &[RawPdu::scsi_command(FINAL, 0, 1, 0, &TEST_UNIT_READY).sequenced(1, 0)]);
+    other.receive().expect("a unit attention");
+    send(&mut other, &[write_of_one_block(2).sequenced(2, 0)]);
+    assert_eq!(other.receive().expect("an answer").status(), 0, "GOOD");
+    drop(greedy);
+    end(daemon);
+}

@@ -402,7 +402,9 @@ impl<R: Runtime> Driver<R> {
             management::answer(session, &request, TaskManagementResponse::FUNCTION_COMPLETE);
         } else {
             session.managing.set(session.managing.get() + 1);
-            let managed = management::manage(self.shard.clone(), session.clone(), request);
+            let immediate =
+                session.tasks.borrow().values().filter(|task| task.immediate).map(|task| task.itt).collect();
+            let managed = management::manage(self.shard.clone(), session.clone(), request, immediate);
             session.connection.runtime.spawn(managed);
         }
     }

@@ -32,7 +32,7 @@ async fn carry_out<R: Runtime>(target: &Rc<TargetShare<R>>, task: &Rc<Task<R>>) 
     task.has_worker.set(true);
     let (nexus, lun, itt) = (task.session.nexus, task.lun, task.itt);
     target.device.runtime.event(&Event::TaskStarted { nexus, lun, itt });
-    let data_out = task.data_out.borrow_mut().take();
+    let data_out = task.take_data_out();
     assert_eq!(data_out.is_some(), task.has_data_out(), "a command runs with exactly the data it asked for");
     let request = Request { nexus, lun, cdb: task.cdb, data_out };
     let execute = pin!(scsi::execute(&target.device, request));

@@ -54,22 +54,22 @@ impl<R: Runtime> Session<R> {
     }
 
     fn begin_abort(self: &Rc<Self>, tasks: &[Rc<Task<R>>], owed: Owed) {
-        for task in tasks {
-            match task.state.get() {
-                TaskState::Waiting | TaskState::Queued if owed == Owed::Await && task.is_receiving() => {
-                    task.data_out.borrow_mut().take();
-                    if let Some(transfer) = task.transfer.borrow_mut().as_mut() {
-                        transfer.give_up();
-                    }
-                    task.state.set(TaskState::Aborting);
-                }
-                TaskState::Waiting | TaskState::Queued => self.forget(task),
-                TaskState::Running if crate::planted!(ZombieWrite) => {
-                    task.state.set(TaskState::Aborting);
+        // All are marked before the first one goes: its going must not let another of them run, or end with a status.
+        for task in tasks.iter().filter(|task| task.is_live()) {
+            task.state.set(TaskState::Aborting);
+        }
+        for task in tasks.iter().filter(|task| task.state.get() == TaskState::Aborting) {
+            if task.has_worker.get() {
+                if crate::planted!(ZombieWrite) {
                     self.forget(task);
                 }
-                TaskState::Running => task.state.set(TaskState::Aborting),
-                TaskState::Aborting | TaskState::Disowned | TaskState::Ended => {}
+            } else if owed == Owed::Await && task.is_receiving() {
+                task.take_data_out();
+                if let Some(transfer) = task.transfer.borrow_mut().as_mut() {
+                    transfer.give_up();
+                }
+            } else {
+                self.forget(task);
             }
         }
     }

@@ -61,6 +61,8 @@ pub struct Session<R: Runtime> {
     pub(crate) task_sets: RefCell<BTreeMap<Lun, TaskSet<Rc<Task<R>>>>>,
     /// Tags of tasks that aborts under way cover, with the number of these aborts.
     pub(crate) aborting: RefCell<BTreeMap<Itt, u32>>,
+    /// Bytes of the buffer pool that WRITEs hold while their data are on the way.
+    pub(crate) pool_held: Rc<Cell<usize>>,
     next_ttt: Cell<u32>,
     /// Task management functions that have not been answered.
     pub(crate) managing: Cell<u32>,
@@ -96,6 +98,7 @@ impl<R: Runtime> Session<R> {
             tasks: RefCell::default(),
             task_sets: RefCell::default(),
             aborting: RefCell::default(),
+            pool_held: Rc::default(),
             next_ttt: Cell::new(0),
             managing: Cell::new(0),
             leaving: Cell::new(false),

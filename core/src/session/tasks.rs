@@ -12,7 +12,7 @@ use crate::sync::Notify;
 use crate::task::sense::{Sense, SenseFormat, SenseKey};
 use crate::task::status::Status;
 use crate::task::task_set::Attribute;
-use crate::task::{Refusal, Task, TaskState};
+use crate::task::{PoolShare, Refusal, Task, TaskState};
 use crate::wire::ScsiCommand;
 
 /// Conditions that iSCSI itself reports (RFC 7143, section 11.4.7.2), and the SAM one for an illegal task attribute.
@@ -23,6 +23,9 @@ const INVALID_MESSAGE: Sense = Sense::new(SenseKey::ABORTED_COMMAND, 0x4900);
 
 /// Where READ and WRITE (10) have their transfer length.
 const TRANSFER_LENGTH_BYTE: u16 = 7;
+
+/// One session's WRITEs hold at most this part of the pool while their data are on the way.
+const POOL_SHARES: usize = 4;
 
 /// For the data phase of a command to a logical unit that is not there.
 const BLOCK_BYTES_UNMAPPED: u32 = 512;
@@ -58,6 +61,7 @@ impl<R: Runtime> Session<R> {
             enabled: Cell::new(false),
             transfer: RefCell::default(),
             data_out: RefCell::default(),
+            pool_share: RefCell::default(),
             fence: RefCell::default(),
             changed: Notify::default(),
         });
@@ -91,10 +95,15 @@ impl<R: Runtime> Session<R> {
                 task.refuse(Refusal::Sense(Sense::invalid_field(TRANSFER_LENGTH_BYTE)));
                 return;
             }
-            match self.connection.runtime.alloc(wanted as usize) {
-                Some(buffer) => *task.data_out.borrow_mut() = Some(buffer),
-                None => self.refuse_full(task, Status::BUSY, "pool_bytes"),
+            // Nobody may take all of the pool with WRITEs whose data never come.
+            let most = self.limits.pool_bytes / POOL_SHARES;
+            let share = PoolShare::take(&self.pool_held, wanted as usize, most);
+            let buffer = share.as_ref().and_then(|_| self.connection.runtime.alloc(wanted as usize));
+            if buffer.is_none() {
+                return self.refuse_full(task, Status::BUSY, "pool_bytes");
             }
+            *task.pool_share.borrow_mut() = share;
+            *task.data_out.borrow_mut() = buffer;
         }
     }
 
@@ -263,7 +272,7 @@ impl<R: Runtime> Session<R> {
         if !disowned {
             task.state.set(TaskState::Ended);
         }
-        task.data_out.borrow_mut().take();
+        task.take_data_out();
         self.take_out_of_table(task);
         self.event(&Event::TaskAborted { nexus: self.nexus, lun: task.lun, itt: task.itt, disowned });
         self.take_out_of_set(task);

@@ -7,7 +7,7 @@ use std::rc::Rc;
 
 use crate::env::Runtime;
 use crate::event::Event;
-use crate::id::Lun;
+use crate::id::{Itt, Lun};
 use crate::logical_unit::UnitAttention;
 use crate::session::Session;
 use crate::session::abort::Owed;
@@ -16,11 +16,20 @@ use crate::target::Shard;
 use crate::wire::{TaskManagementRequest as Request, TaskManagementResponse as Response};
 
 /// Carries out `request` and answers it.
-pub(crate) async fn manage<R: Runtime>(shard: Rc<Shard<R>>, session: Rc<Session<R>>, mut request: Request) {
+///
+/// `immediate_before`: the immediate commands that had come when it came; their CmdSN does not tell.
+pub(crate) async fn manage<R: Runtime>(
+    shard: Rc<Shard<R>>,
+    session: Rc<Session<R>>,
+    mut request: Request,
+    immediate_before: Vec<Itt>,
+) {
     request.lun = request.lun.canonical();
     let response = match request.function {
         Request::ABORT_TASK => abort_task(&session, &request).await,
-        Request::ABORT_TASK_SET | Request::CLEAR_TASK_SET => abort_task_set(&session, &request).await,
+        Request::ABORT_TASK_SET | Request::CLEAR_TASK_SET => {
+            abort_task_set(&session, &request, &immediate_before).await
+        }
         Request::LOGICAL_UNIT_RESET => logical_unit_reset(&shard, &session, &request).await,
         Request::TARGET_WARM_RESET | Request::TARGET_COLD_RESET => target_reset(&shard, &session, &request).await,
         Request::TASK_REASSIGN => Response::REASSIGNMENT_NOT_SUPPORTED,
@@ -75,14 +84,14 @@ async fn abort_task<R: Runtime>(session: &Rc<Session<R>>, request: &Request) -> 
     Response::TASK_DOES_NOT_EXIST
 }
 
-async fn abort_task_set<R: Runtime>(session: &Rc<Session<R>>, request: &Request) -> u8 {
+async fn abort_task_set<R: Runtime>(session: &Rc<Session<R>>, request: &Request, immediate_before: &[Itt]) -> u8 {
     if !is_mapped(session, request.lun) {
         return Response::LUN_DOES_NOT_EXIST;
     }
     await_commands_before(session, request).await;
     // Only what was sent before the function is its business (RFC 7143, section 11.5.1).
     let mut covered = session.tasks_of(Some(request.lun));
-    covered.retain(|task| task.cmd_sn.precedes(request.cmd_sn) || task.immediate && task.cmd_sn == request.cmd_sn);
+    covered.retain(|task| task.cmd_sn.precedes(request.cmd_sn) || immediate_before.contains(&task.itt));
     session.abort(&covered, Owed::Await).await;
     Response::FUNCTION_COMPLETE
 }

@@ -8,4 +8,4 @@ mod task;
 pub mod task_set;
 
 pub use task::Task;
-pub(crate) use task::{Refusal, TaskState};
+pub(crate) use task::{PoolShare, Refusal, TaskState};

@@ -41,6 +41,30 @@ pub(crate) enum Refusal {
     Sense(Sense),
 }
 
+/// Bytes of the buffer pool that a session's WRITEs hold while their data are on the way; given back on drop.
+pub(crate) struct PoolShare {
+    held: Rc<Cell<usize>>,
+    bytes: usize,
+}
+
+impl PoolShare {
+    /// Adds `bytes` to what is `held`, unless that comes to more than `most`. A session that holds nothing always may.
+    pub(crate) fn take(held: &Rc<Cell<usize>>, bytes: usize, most: usize) -> Option<Self> {
+        let sum = held.get() + bytes;
+        if held.get() > 0 && sum > most {
+            return None;
+        }
+        held.set(sum);
+        Some(Self { held: held.clone(), bytes })
+    }
+}
+
+impl Drop for PoolShare {
+    fn drop(&mut self) {
+        self.held.set(self.held.get() - self.bytes);
+    }
+}
+
 /// A task. It is shared by its session's task table, its task set, the work queue and its worker.
 pub struct Task<R: Runtime> {
     pub(crate) session: Rc<Session<R>>,
@@ -70,6 +94,8 @@ pub struct Task<R: Runtime> {
     pub(crate) transfer: RefCell<Option<DataOutTransfer>>,
     /// Data from the initiator; taken while the driver receives straight into it, and by the worker.
     pub(crate) data_out: RefCell<Option<R::Buf>>,
+    /// What its buffer counts for, until a worker has it.
+    pub(crate) pool_share: RefCell<Option<PoolShare>>,
     /// While the back end still has it although it is over: nobody else may touch its blocks.
     pub(crate) fence: RefCell<Option<Fence>>,
     /// Its state became `Aborting`, `Disowned` or `Ended`, or its last Data-Out came.
@@ -121,10 +147,16 @@ impl<R: Runtime> Task<R> {
         room[..length].copy_from_slice(&data[..length]);
     }
 
+    /// Takes its data away, for a worker or for good.
+    pub(crate) fn take_data_out(&self) -> Option<R::Buf> {
+        self.pool_share.take();
+        self.data_out.borrow_mut().take()
+    }
+
     /// Refuses the task. It stays until its data have stopped coming.
     pub(crate) fn refuse(&self, refusal: Refusal) {
         self.refusal.borrow_mut().get_or_insert(refusal);
-        self.data_out.borrow_mut().take();
+        self.take_data_out();
         if let Some(transfer) = self.transfer.borrow_mut().as_mut() {
             transfer.give_up();
         }

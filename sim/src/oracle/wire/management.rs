@@ -62,10 +62,12 @@ impl Management {
     /// A command that was there when the function came is ended by it.
     pub(super) fn affects(&self, itt: u32, command: &Command) -> bool {
         let here = self.scope().is_none_or(|lun| lun == command.lun);
+        // An immediate command that came before it may have its very number.
+        let earlier = before(command.cmd_sn, self.cmd_sn) || command.immediate && command.cmd_sn == self.cmd_sn;
         match self.function {
             ABORT_TASK => itt == self.task && here,
-            ABORT_TASK_SET | CLEAR_TASK_SET => here && before(command.cmd_sn, self.cmd_sn),
-            _ => here && self.is_reset() && before(command.cmd_sn, self.cmd_sn),
+            ABORT_TASK_SET | CLEAR_TASK_SET => here && earlier,
+            _ => here && self.is_reset() && earlier,
         }
     }
 }
