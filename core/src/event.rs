@@ -51,6 +51,13 @@ pub enum Event {
         /// A discovery session has no logical units.
         discovery: bool,
     },
+    /// A session goes on with another connection, without the tasks that the old one had (RFC 7143, section 6.3.4).
+    SessionContinued {
+        /// Its new connection.
+        connection: ConnectionId,
+        /// The nexus, as before.
+        nexus: NexusId,
+    },
     /// A session is over: logout, reinstatement, or loss of its connection.
     SessionEnded {
         /// The nexus that is gone.

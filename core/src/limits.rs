@@ -49,10 +49,15 @@ pub struct Limits {
     pub transfer_bytes: u32,
     /// Bytes of the buffer pool of one shard.
     pub pool_bytes: usize,
+    /// One session's WRITEs hold at most this part of the pool (one n-th) while their data are on the way.
+    pub pool_shares: u32,
     /// How long an abort waits for the back end before it fences and disowns the command.
     pub abort_deadline: Duration,
     /// How long a task management function waits for data that is still on its way from the initiator.
     pub data_out_deadline: Duration,
+    /// How long an initiator may owe what a command of its own waits for: the data of a WRITE, which then ends in
+    /// CHECK CONDITION, or a command with a smaller CmdSN, for which the connection is closed.
+    pub initiator_stall: Duration,
     /// Silence of a peer before the target asks with a NOP-In. Zero: never.
     pub nop_interval: Duration,
     /// How long the answer to that NOP-In may take before the connection is closed.
@@ -90,8 +95,10 @@ impl Default for Limits {
             write_list_bytes: 16 * 1024 * 1024,
             transfer_bytes: 4 * 1024 * 1024,
             pool_bytes: 128 * 1024 * 1024,
+            pool_shares: 4,
             abort_deadline: Duration::from_secs(5),
             data_out_deadline: Duration::from_secs(5),
+            initiator_stall: Duration::from_secs(60),
             nop_interval: Duration::from_secs(15),
             nop_timeout: Duration::from_secs(15),
             send_stall: Duration::from_secs(30),

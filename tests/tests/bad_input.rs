@@ -322,6 +322,7 @@ fn peaceful_plan() -> InitiatorPlan {
         batch_bytes: 65_536,
         keys: Keys::default(),
         timeouts: Timeouts::default(),
+        keeps_session: false,
         hostile: None,
         steps: verbs.zip(0..).map(step).collect(),
     }

@@ -107,6 +107,7 @@ fn plan(index: u32) -> InitiatorPlan {
         batch_bytes: 65_536,
         keys: Keys { initial_r2t: Some(false), ..Keys::default() },
         timeouts: Timeouts { retry_ms: 20, ..Timeouts::default() },
+        keeps_session: false,
         hostile: None,
         steps: steps.collect(),
     }

@@ -3,6 +3,7 @@
 use std::rc::Rc;
 
 use crate::connection::error::ProtocolError;
+use crate::connection::login::LoginStatus;
 use crate::connection::login::discovery::Asker;
 use crate::connection::receive::{Part, Receiver};
 use crate::connection::text::{TextAction, TextContext, TextExchange};
@@ -103,7 +104,7 @@ impl<R: Runtime> Driver<R> {
                     return "logout";
                 }
             }
-            connection.write_list.until_room().await;
+            connection.until_room().await;
             if connection.is_closed() {
                 return "closed";
             }
@@ -128,6 +129,7 @@ impl<R: Runtime> Driver<R> {
                 Ok(None) => return Flow::Continue,
                 Ok(Some(Part::Header(bhs))) => {
                     let sink = self.begin(&bhs);
+                    self.session.connection.pdu_begins();
                     self.incoming = Some(Incoming { bhs, sink });
                     Flow::Continue
                 }
@@ -135,10 +137,13 @@ impl<R: Runtime> Driver<R> {
                     self.take_data(data);
                     Flow::Continue
                 }
-                Ok(Some(Part::End { digest_ok })) => match self.incoming.take() {
-                    Some(incoming) => self.end(incoming, digest_ok),
-                    None => Flow::Continue,
-                },
+                Ok(Some(Part::End { digest_ok })) => {
+                    self.session.connection.pdu_ends();
+                    match self.incoming.take() {
+                        Some(incoming) => self.end(incoming, digest_ok),
+                        None => Flow::Continue,
+                    }
+                }
                 Err(error) => self.stream_lost(&error),
             };
             if !matches!(flow, Flow::Continue) {
@@ -220,6 +225,7 @@ impl<R: Runtime> Driver<R> {
             ),
             None => Err(TransferError::Unsolicited),
         };
+        task.heard.set(self.session.connection.heard());
         match checked {
             Ok(range) => Sink::DataOut { task, next: range.start as usize, checked: Ok(()) },
             Err(TransferError::UnknownTag) => Sink::Reject(Reject::INVALID_PDU_FIELD),
@@ -363,14 +369,17 @@ impl<R: Runtime> Driver<R> {
 
     /// Carries out what has its turn in CmdSN order.
     fn take_turns(&mut self) -> Flow {
+        let mut moved = false;
         loop {
             let next = self.session.window.borrow_mut().take_next();
             let Some(command) = next else { break };
+            moved = true;
             let flow = self.carry_out(command);
             if !matches!(flow, Flow::Continue) {
                 return flow;
             }
         }
+        self.session.note_gap(moved);
         self.session.changed.all();
         Flow::Continue
     }
@@ -464,6 +473,7 @@ impl<R: Runtime> Driver<R> {
     /// Ends every task of the session, answers, and closes the connection (RFC 7143, section 11.14).
     async fn log_out(&self, request: &LogoutRequest) {
         let session = &self.session;
+        self.shard.close_succession(session, LoginStatus::SESSION_DOES_NOT_EXIST);
         session.leaving.set(true);
         session.abort(&session.tasks_of(None), Owed::Drop).await;
         session.send_logout_response(request, LogoutResponse::CLOSED);

@@ -34,6 +34,10 @@ pub struct Connection<R: Runtime> {
     stat_sn: Cell<SerialNumber>,
     /// When the peer was last heard of.
     heard: Cell<Duration>,
+    /// Since when it has received, without a pause for a full write list; `None` in such a pause.
+    listening_since: Cell<Option<Duration>>,
+    /// When the header of the PDU came whose data segment is still coming.
+    receiving_since: Cell<Option<Duration>>,
     /// When the send that is under way began.
     sending_since: Cell<Option<Duration>>,
     /// Why it was closed from this side.
@@ -81,6 +85,8 @@ impl<R: Runtime> Connection<R> {
             data_digest,
             stat_sn: Cell::new(stat_sn),
             heard: Cell::new(now),
+            listening_since: Cell::new(Some(now)),
+            receiving_since: Cell::new(None),
             sending_since: Cell::new(None),
             closing: Cell::new(None),
             closed: Notify::default(),
@@ -107,6 +113,40 @@ impl<R: Runtime> Connection<R> {
     /// Something came from the peer.
     pub(crate) fn hear(&self) {
         self.heard.set(self.runtime.now());
+    }
+
+    /// Waits until the write list has room: before that, nothing is received.
+    pub(crate) async fn until_room(&self) {
+        if !self.write_list.has_room() {
+            self.listening_since.set(None);
+            self.write_list.until_room().await;
+            self.listening_since.set(Some(self.runtime.now()));
+        }
+    }
+
+    /// When something that the peer has owed since `since` is overdue; never while nothing is received.
+    pub(crate) fn overdue_at(&self, since: Duration, limit: Duration) -> Option<Duration> {
+        self.listening_since.get().map(|listening| since.max(listening) + limit)
+    }
+
+    /// When the PDU whose data segment is coming is overdue.
+    pub(crate) fn pdu_due(&self, limit: Duration) -> Option<Duration> {
+        self.overdue_at(self.receiving_since.get()?, limit)
+    }
+
+    /// The header of a PDU is there.
+    pub(crate) fn pdu_begins(&self) {
+        self.receiving_since.set(Some(self.heard.get()));
+    }
+
+    /// A PDU is there to its end.
+    pub(crate) fn pdu_ends(&self) {
+        self.receiving_since.set(None);
+    }
+
+    /// When something came from the peer last.
+    pub(crate) fn heard(&self) -> Duration {
+        self.heard.get()
     }
 
     /// Gives the connection up at once: a pending receive and a pending send end.

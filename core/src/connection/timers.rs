@@ -1,4 +1,5 @@
-//! The timers of a connection in full feature phase: is the peer still there, and does it still read?
+//! The timers of a connection in full feature phase: is the peer still there, does it still read, and does it send what
+//! it owes?
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -11,7 +12,8 @@ use crate::sync::within;
 use crate::wire::NopIn;
 
 /// Watches over a connection until it is closed: asks a silent peer with a NOP-In (RFC 7143, section 11.19) and
-/// closes the connection when no answer comes or a send makes no progress.
+/// closes the connection when no answer comes, a send makes no progress, or something that others wait for does not come
+/// to its end.
 pub(crate) async fn watch<R: Runtime>(session: Rc<Session<R>>) {
     let connection = &session.connection;
     let limits = &session.limits;
@@ -28,9 +30,17 @@ pub(crate) async fn watch<R: Runtime>(session: Rc<Session<R>>) {
             Some(asked) => Some(asked + limits.nop_timeout),
             None => (!limits.nop_interval.is_zero()).then(|| heard + limits.nop_interval),
         };
+        let pdu_due = connection.pdu_due(limits.initiator_stall);
         if send_due.is_some_and(|due| due <= now) {
             return connection.abort("the peer does not read");
         }
+        if pdu_due.is_some_and(|due| due <= now) {
+            return connection.abort("a PDU does not come to its end");
+        }
+        if session.gap_due().is_some_and(|due| due <= now) {
+            return connection.abort("a command is missing before others");
+        }
+        session.give_up_stalled(now);
         if life_due.is_some_and(|due| due <= now) {
             if asked.is_some() && connection.write_list.bytes() > 0 {
                 // The question or its answer is held up by what is being sent; that send has a limit of its own.
@@ -44,7 +54,10 @@ pub(crate) async fn watch<R: Runtime>(session: Rc<Session<R>>) {
             ask(&session);
             continue;
         }
-        let due = [send_due, life_due, Some(now + limits.send_stall)].into_iter().flatten().min().unwrap_or(now);
+        // What begins only after this look is looked at soon enough.
+        let next_look = now + limits.send_stall.min(limits.initiator_stall);
+        let dues = [send_due, life_due, pdu_due, session.gap_due(), session.data_due(), Some(next_look)];
+        let due = dues.into_iter().flatten().min().unwrap_or(now);
         if within(&connection.runtime, due - now, connection.until_closed()).await.is_some() {
             return;
         }

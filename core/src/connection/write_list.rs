@@ -103,13 +103,16 @@ impl<B: AsRef<[u8]>> WriteList<B> {
 
     /// Waits until the list is short enough that more may be received, or closed.
     pub async fn until_room(&self) {
-        let has_room = || {
-            let pdus = self.waiting.borrow().len() + self.in_flight.get();
-            self.closed.get() || pdus <= self.pdus_max && self.bytes.get() <= self.bytes_max
-        };
-        if !has_room() {
-            self.progress.until(|| has_room().then_some(())).await;
+        if !self.has_room() {
+            self.progress.until(|| self.has_room().then_some(())).await;
         }
+    }
+
+    /// Whether it is within its bounds, or takes no more anyway.
+    #[must_use]
+    pub fn has_room(&self) -> bool {
+        let pdus = self.waiting.borrow().len() + self.in_flight.get();
+        self.closed.get() || pdus <= self.pdus_max && self.bytes.get() <= self.bytes_max
     }
 
     /// Takes no more PDUs; those on the list still leave.

@@ -53,6 +53,12 @@ impl<T> CommandWindow<T> {
         u32::try_from(self.exp_cmd_sn.distance_to(cmd_sn)).is_ok_and(|ahead| ahead < room)
     }
 
+    /// Whether the initiator may number its next command `cmd_sn`: it lies in the window or right behind it.
+    #[must_use]
+    pub fn may_go_on_with(&self, cmd_sn: SerialNumber) -> bool {
+        self.contains(cmd_sn) || cmd_sn == self.max_cmd_sn().next()
+    }
+
     /// Whether `cmd_sn` is in the window and has not been received.
     #[must_use]
     pub fn is_missing(&self, cmd_sn: SerialNumber) -> bool {

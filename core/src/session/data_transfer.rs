@@ -41,6 +41,9 @@ pub enum TransferError {
     /// The F bit came before all of the data that was asked for.
     #[error("less data than asked for")]
     TooLittle,
+    /// Nothing came for [`crate::limits::Limits::initiator_stall`].
+    #[error("data that never came")]
+    TooLate,
 }
 
 /// An R2T to be sent.

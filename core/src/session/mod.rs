@@ -3,12 +3,14 @@
 pub(crate) mod abort;
 pub mod command_window;
 pub mod data_transfer;
+pub(crate) mod reinstatement;
 pub(crate) mod respond;
 mod tasks;
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
+use std::time::Duration;
 
 use crate::connection::Connection;
 use crate::connection::login::Negotiated;
@@ -18,6 +20,7 @@ use crate::id::{Cid, Isid, Itt, Lun, NexusId, Tsih, Ttt};
 use crate::limits::Limits;
 use crate::session::command_window::CommandWindow;
 use crate::session::data_transfer::TransferRules;
+use crate::session::reinstatement::Succession;
 use crate::sync::Notify;
 use crate::target::TargetShare;
 use crate::task::Task;
@@ -44,7 +47,8 @@ pub(crate) enum Command<R: Runtime> {
     Logout(LogoutRequest),
 }
 
-/// A session with its one connection.
+/// A session with its one connection. When another connection takes the place of that one, the nexus goes on in a
+/// session of its own.
 pub struct Session<R: Runtime> {
     pub(crate) nexus: NexusId,
     pub(crate) tsih: Tsih,
@@ -63,11 +67,14 @@ pub struct Session<R: Runtime> {
     pub(crate) aborting: RefCell<BTreeMap<Itt, u32>>,
     /// Bytes of the buffer pool that WRITEs hold while their data are on the way.
     pub(crate) pool_held: Rc<Cell<usize>>,
+    /// Since when commands have waited for one with a smaller CmdSN.
+    gap_since: Cell<Option<Duration>>,
     next_ttt: Cell<u32>,
     /// Task management functions that have not been answered.
     pub(crate) managing: Cell<u32>,
     /// The session is being ended, and its tasks with it.
     pub(crate) leaving: Cell<bool>,
+    pub(crate) succession: Succession<R>,
     pub(crate) ended: Cell<bool>,
     /// ExpCmdSN moved, a task ended, or the session did.
     pub(crate) changed: Notify,
@@ -99,9 +106,11 @@ impl<R: Runtime> Session<R> {
             task_sets: RefCell::default(),
             aborting: RefCell::default(),
             pool_held: Rc::default(),
+            gap_since: Cell::new(None),
             next_ttt: Cell::new(0),
             managing: Cell::new(0),
             leaving: Cell::new(false),
+            succession: Succession::default(),
             ended: Cell::new(false),
             changed: Notify::default(),
         }
@@ -123,6 +132,20 @@ impl<R: Runtime> Session<R> {
     pub(crate) fn window_numbers(&self) -> (SerialNumber, SerialNumber) {
         let window = self.window.borrow();
         (window.exp_cmd_sn(), window.max_cmd_sn())
+    }
+
+    /// Commands were received; `moved`: one of them had its turn.
+    pub(crate) fn note_gap(&self, moved: bool) {
+        if self.window.borrow().pending() == 0 {
+            self.gap_since.set(None);
+        } else if moved || self.gap_since.get().is_none() {
+            self.gap_since.set(Some(self.connection.heard()));
+        }
+    }
+
+    /// When the command that others wait for has been missing for too long.
+    pub(crate) fn gap_due(&self) -> Option<Duration> {
+        self.connection.overdue_at(self.gap_since.get()?, self.limits.initiator_stall)
     }
 
     pub(crate) fn transfer_rules(&self) -> TransferRules {

@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
+use std::time::Duration;
 
 use crate::env::Runtime;
 use crate::event::Event;
@@ -23,9 +24,6 @@ const INVALID_MESSAGE: Sense = Sense::new(SenseKey::ABORTED_COMMAND, 0x4900);
 
 /// Where READ and WRITE (10) have their transfer length.
 const TRANSFER_LENGTH_BYTE: u16 = 7;
-
-/// One session's WRITEs hold at most this part of the pool while their data are on the way.
-const POOL_SHARES: usize = 4;
 
 /// For the data phase of a command to a logical unit that is not there.
 const BLOCK_BYTES_UNMAPPED: u32 = 512;
@@ -63,6 +61,7 @@ impl<R: Runtime> Session<R> {
             data_out: RefCell::default(),
             pool_share: RefCell::default(),
             fence: RefCell::default(),
+            heard: Cell::new(self.connection.heard()),
             changed: Notify::default(),
         });
         if Attribute::from_wire(command.attribute).is_none() {
@@ -96,7 +95,7 @@ impl<R: Runtime> Session<R> {
                 return;
             }
             // Nobody may take all of the pool with WRITEs whose data never come.
-            let most = self.limits.pool_bytes / POOL_SHARES;
+            let most = self.limits.pool_bytes / self.limits.pool_shares.max(1) as usize;
             let share = PoolShare::take(&self.pool_held, wanted as usize, most);
             let buffer = share.as_ref().and_then(|_| self.connection.runtime.alloc(wanted as usize));
             if buffer.is_none() {
@@ -114,6 +113,7 @@ impl<R: Runtime> Session<R> {
             TransferError::UnknownTag => ("Data-Out for an R2T that is not open", INCORRECT_AMOUNT_OF_DATA),
             TransferError::DataSn => ("DataSN out of order", INCORRECT_AMOUNT_OF_DATA),
             TransferError::Offset => ("Buffer Offset out of order", INCORRECT_AMOUNT_OF_DATA),
+            TransferError::TooLate => ("data that never came", INCORRECT_AMOUNT_OF_DATA),
             TransferError::TooLittle => ("less data than asked for", INCORRECT_AMOUNT_OF_DATA),
         };
         self.event(&Event::ProtocolViolation { connection: self.connection.id, what });
@@ -123,6 +123,25 @@ impl<R: Runtime> Session<R> {
     fn refuse_full(&self, task: &Task<R>, status: Status, limit: &'static str) {
         self.event(&Event::LimitMet { limit });
         task.refuse(Refusal::Full(status));
+    }
+
+    /// When the first of the WRITEs that wait for data has waited too long.
+    pub(crate) fn data_due(&self) -> Option<Duration> {
+        self.tasks.borrow().values().filter_map(|task| self.data_due_of(task)).min()
+    }
+
+    fn data_due_of(&self, task: &Task<R>) -> Option<Duration> {
+        let waits = task.state.get() == TaskState::Waiting && task.is_receiving();
+        waits.then(|| self.connection.overdue_at(task.heard.get(), self.limits.initiator_stall)).flatten()
+    }
+
+    /// Ends the WRITEs whose data have not gone on for too long: they hold buffers that others could use.
+    pub(crate) fn give_up_stalled(self: &Rc<Self>, now: Duration) {
+        let stalled = |task: &&Rc<Task<R>>| self.data_due_of(task).is_some_and(|due| due <= now);
+        let stalled: Vec<_> = self.tasks.borrow().values().filter(stalled).cloned().collect();
+        for task in stalled {
+            self.data_violated(&task, TransferError::TooLate);
+        }
     }
 
     /// Its data did not survive the way: PROTOCOL SERVICE CRC ERROR (RFC 7143, section 11.4.7.2).
@@ -217,6 +236,7 @@ impl<R: Runtime> Session<R> {
                 None => None,
             };
             let Some(r2t) = r2t else { return };
+            task.heard.set(self.connection.runtime.now());
             self.send_r2t(task, &r2t);
         }
     }

@@ -4,6 +4,7 @@ use std::rc::Rc;
 
 use futures_util::future::join_all;
 
+use crate::connection::login::LoginStatus;
 use crate::env::{Runtime, ShardMessage};
 use crate::id::{Lun, ShardId};
 use crate::logical_unit::UnitAttention;
@@ -111,8 +112,9 @@ impl<R: Runtime> Shard<R> {
         }
     }
 
-    fn drop_connections_here(&self, target: usize, except: Option<&Rc<Session<R>>>) {
+    fn drop_connections_here(self: &Rc<Self>, target: usize, except: Option<&Rc<Session<R>>>) {
         for session in self.sessions_of(target) {
+            self.close_succession(&session, LoginStatus::SESSION_DOES_NOT_EXIST);
             if except.is_none_or(|except| !Rc::ptr_eq(except, &session)) {
                 session.connection.abort("target cold reset");
             }

@@ -4,6 +4,7 @@ mod config;
 mod cross_shard;
 mod directory;
 mod node;
+mod sessions;
 mod shard;
 mod share;
 

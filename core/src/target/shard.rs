@@ -1,4 +1,4 @@
-//! One core's share of the node: it accepts connections, makes sessions of them, and stops cleanly.
+//! One core's share of the node: it accepts connections, hands them over, and stops cleanly.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -9,16 +9,12 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 
-use crate::connection::Connection;
-use crate::connection::full_feature::Driver;
-use crate::connection::login::{Identity, Login, LoginOutcome, LoginStatus};
-use crate::connection::login_phase::{self, LoggedIn, LoginFailure, encode_reply};
-use crate::connection::timers;
+use crate::connection::login::{Identity, Login, LoginStatus};
+use crate::connection::login_phase::{self, LoggedIn, LoginFailure};
 use crate::env::{ByteStream, Close, Runtime, ShardMessage};
 use crate::event::Event;
-use crate::id::{ConnectionId, NexusId, ShardId, Tsih};
-use crate::logical_unit::{Device, LogicalUnit, UnitAttention};
-use crate::session::abort::Owed;
+use crate::id::{ConnectionId, NexusId, ShardId};
+use crate::logical_unit::{Device, LogicalUnit};
 use crate::session::{Session, SessionKey};
 use crate::sync::{Notify, within};
 use crate::target::{ConnectionSlot, Node, TargetShare};
@@ -46,12 +42,12 @@ pub struct Shard<R: Runtime> {
 /// A connection that got through login, on its way to the shard that owns its session.
 #[derive(Debug)]
 pub struct Handoff {
-    id: ConnectionId,
-    local: SocketAddr,
-    logged_in: LoggedIn,
+    pub(crate) id: ConnectionId,
+    pub(crate) local: SocketAddr,
+    pub(crate) logged_in: LoggedIn,
     /// The session that it will be; claimed in the directory. `None` for discovery.
-    key: Option<SessionKey>,
-    slot: ConnectionSlot,
+    pub(crate) key: Option<SessionKey>,
+    pub(crate) slot: ConnectionSlot,
 }
 
 /// How a clean stop went.
@@ -131,6 +127,7 @@ impl<R: Runtime> Shard<R> {
     pub async fn stop(self: &Rc<Self>, deadline: Duration) -> StopReport {
         self.stopping.set(true);
         let sessions: Vec<_> = self.sessions.borrow().values().cloned().collect();
+        sessions.iter().for_each(|session| self.close_succession(session, LoginStatus::SERVICE_UNAVAILABLE));
         let idle = join_all(
             sessions.iter().map(|session| session.changed.until(|| session.tasks.borrow().is_empty().then_some(()))),
         );
@@ -199,8 +196,17 @@ impl<R: Runtime> Shard<R> {
         self.sessions.borrow().values().filter(of_target).cloned().collect()
     }
 
-    fn session_with(&self, key: &SessionKey) -> Option<Rc<Session<R>>> {
+    pub(crate) fn session_with(&self, key: &SessionKey) -> Option<Rc<Session<R>>> {
         self.sessions.borrow().values().find(|session| session.key.as_ref() == Some(key)).cloned()
+    }
+
+    /// Puts `session` into the table, in the place of the one that it goes on with.
+    pub(crate) fn keep_session(&self, session: &Rc<Session<R>>) {
+        self.sessions.borrow_mut().insert(session.nexus, session.clone());
+    }
+
+    pub(crate) fn forget_session(&self, session: &Session<R>) {
+        self.sessions.borrow_mut().remove(&session.nexus);
     }
 
     async fn log_in(
@@ -285,131 +291,5 @@ impl<R: Runtime> Shard<R> {
 
     fn discovery_sessions(&self) -> usize {
         self.sessions.borrow().values().filter(|session| session.key.is_none()).count()
-    }
-
-    async fn refuse(&self, stream: &R::Stream, mut login: Login, id: ConnectionId, status: LoginStatus) {
-        self.runtime.event(&Event::LoginRefused { connection: id, status: status.0 });
-        let reply = login.refused(status);
-        let _ = within(&self.runtime, self.node.config.limits.linger, stream.send(vec![encode_reply(reply)])).await;
-        stream.close(Close::Graceful);
-        self.runtime.event(&Event::ConnectionClosed { connection: id, why: "login refused" });
-    }
-
-    /// Makes a session of a connection that got through login, and serves it to its end. This shard owns it.
-    async fn establish(self: Rc<Self>, stream: R::Stream, handoff: Handoff) {
-        let Handoff { id, local, logged_in, key, slot } = handoff;
-        let LoggedIn { login, outcome, unread } = logged_in;
-        let reinstates = match self.make_room(key.as_ref(), outcome.tsih).await {
-            Ok(reinstates) => reinstates,
-            Err(status) => {
-                if let Some(key) = &key {
-                    self.node.directory().release(key);
-                }
-                return self.refuse(&stream, login, id, status).await;
-            }
-        };
-        let tsih = self.node.directory().new_tsih();
-        let Some(tsih) = tsih else {
-            if let Some(key) = &key {
-                self.node.directory().release(key);
-            }
-            return self.refuse(&stream, login, id, LoginStatus::OUT_OF_RESOURCES).await;
-        };
-        // From here to the insertion into the table nothing waits: no other login can come between.
-        let session = self.new_session(id, stream, local, login, outcome, key, tsih, reinstates);
-        self.runtime.spawn(session.connection.clone().write());
-        self.runtime.spawn(timers::watch(session.clone()));
-        let why = Driver::new(self.clone(), session.clone()).run(&unread).await;
-        session.connection.abort(why);
-        self.end_session(&session).await;
-        session.connection.closed(why);
-        drop(slot);
-    }
-
-    /// Ends the sessions whose place the new one takes (RFC 7143, section 6.3.5); tells whether there was one.
-    async fn make_room(&self, key: Option<&SessionKey>, tsih: Tsih) -> Result<bool, LoginStatus> {
-        let Some(key) = key else {
-            return if tsih == Tsih(0) { Ok(false) } else { Err(LoginStatus::SESSION_DOES_NOT_EXIST) };
-        };
-        if tsih != Tsih(0) {
-            // A second connection, or a new one in the place of the old: sessions have one connection.
-            let exists = self.session_with(key).is_some_and(|session| session.tsih == tsih);
-            return Err(if exists { LoginStatus::TOO_MANY_CONNECTIONS } else { LoginStatus::SESSION_DOES_NOT_EXIST });
-        }
-        let mut reinstates = false;
-        while let Some(old) = self.session_with(key) {
-            reinstates = true;
-            if crate::planted!(ReinstatementKeepsOld) {
-                old.connection.abort("session reinstated");
-                self.sessions.borrow_mut().remove(&old.nexus);
-                break;
-            }
-            old.connection.abort("session reinstated");
-            old.until_ended().await;
-        }
-        Ok(reinstates)
-    }
-
-    #[allow(clippy::too_many_arguments, reason = "they are what a session is made of")]
-    fn new_session(
-        &self,
-        id: ConnectionId,
-        stream: R::Stream,
-        local: SocketAddr,
-        mut login: Login,
-        outcome: LoginOutcome,
-        key: Option<SessionKey>,
-        tsih: Tsih,
-        reinstates: bool,
-    ) -> Rc<Session<R>> {
-        let limits = &self.node.config.limits;
-        let digests = (outcome.negotiated.header_digest, outcome.negotiated.data_digest);
-        let connection =
-            Connection::new(self.runtime.clone(), id, stream, local, digests, outcome.next_stat_sn, limits);
-        connection.write_list.push(encode_reply(login.established(tsih)));
-        let nexus = self.node.next_nexus();
-        let target = key.as_ref().map(|key| self.targets[key.target].clone());
-        if let Some(target) = &target {
-            let first = if reinstates { UnitAttention::NEXUS_LOSS } else { UnitAttention::POWER_ON };
-            for unit in target.device.luns.values() {
-                unit.attach(nexus, first);
-            }
-        }
-        let session = Rc::new(Session::new(
-            nexus,
-            (tsih, outcome.cid),
-            key,
-            target,
-            outcome.negotiated,
-            outcome.exp_cmd_sn,
-            limits.clone(),
-            connection,
-        ));
-        self.sessions.borrow_mut().insert(nexus, session.clone());
-        let discovery = session.key.is_none();
-        self.runtime.event(&Event::SessionStarted { connection: id, nexus, discovery });
-        session
-    }
-
-    async fn end_session(&self, session: &Rc<Session<R>>) {
-        session.leaving.set(true);
-        session.abort(&session.tasks_of(None), Owed::Drop).await;
-        // They hold the session, which holds them.
-        session.window.borrow_mut().drop_pending();
-        if let Some(target) = &session.target {
-            for unit in target.device.luns.values() {
-                unit.detach(session.nexus);
-            }
-        }
-        self.sessions.borrow_mut().remove(&session.nexus);
-        let mut directory = self.node.directory();
-        directory.release_tsih(session.tsih);
-        if let Some(key) = &session.key {
-            directory.release(key);
-        }
-        drop(directory);
-        self.runtime.event(&Event::SessionEnded { nexus: session.nexus });
-        session.ended.set(true);
-        session.changed.all();
     }
 }

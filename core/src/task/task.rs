@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
+use std::time::Duration;
 
 use crate::env::Runtime;
 use crate::id::{Itt, Lun};
@@ -98,6 +99,8 @@ pub struct Task<R: Runtime> {
     pub(crate) pool_share: RefCell<Option<PoolShare>>,
     /// While the back end still has it although it is over: nobody else may touch its blocks.
     pub(crate) fence: RefCell<Option<Fence>>,
+    /// When it came, or its last Data-Out, or when its last R2T was sent.
+    pub(crate) heard: Cell<Duration>,
     /// Its state became `Aborting`, `Disowned` or `Ended`, or its last Data-Out came.
     pub(crate) changed: Notify,
 }

@@ -54,6 +54,7 @@ pub async fn audit<W: World>(world: W, shared: Shared, units: &[Unit]) -> Result
         batch_bytes: 65_536,
         keys: Keys { max_recv_data_segment_length: Some(262_144), initial_r2t: Some(false), ..Keys::default() },
         timeouts: Timeouts::default(),
+        keeps_session: false,
         hostile: None,
         steps,
     };

@@ -143,6 +143,7 @@ impl<W: World> Driver<W> {
         let request = LoginRequest {
             name: &self.plan.name,
             isid: self.plan.isid,
+            tsih: 0,
             target: Some(&target),
             keys: &self.plan.keys,
             style: self.plan.login_style,
@@ -276,7 +277,7 @@ impl<W: World> Driver<W> {
                     self.steps.pop_front();
                     return Some(End::HangUp(how));
                 }
-                Verb::Reinstate => {
+                Verb::Reinstate | Verb::ReinstateConnection => {
                     self.steps.pop_front();
                     return Some(End::Reinstate);
                 }
@@ -375,6 +376,7 @@ async fn try_discover<W: World>(world: &W, plan: &InitiatorPlan, shared: &Shared
     let request = LoginRequest {
         name: &plan.name,
         isid,
+        tsih: 0,
         target: None,
         keys: &keys,
         style: LoginStyle::Staged,

@@ -12,6 +12,8 @@ use super::world::World;
 pub(super) struct LoginRequest<'a> {
     pub(super) name: &'a str,
     pub(super) isid: [u8; 6],
+    /// Zero: a new session. Else the one to go on with.
+    pub(super) tsih: u16,
     /// `None`: a discovery session.
     pub(super) target: Option<&'a str>,
     pub(super) keys: &'a Keys,
@@ -24,6 +26,7 @@ pub(super) struct LoginRequest<'a> {
 #[derive(Debug)]
 pub(super) struct Established {
     pub(super) parameters: Parameters,
+    pub(super) tsih: u16,
     pub(super) exp_stat_sn: u32,
     pub(super) exp_cmd_sn: u32,
     pub(super) max_cmd_sn: u32,
@@ -70,7 +73,8 @@ pub(super) async fn login<W: World>(
         }
         None => names.push(("SessionType".to_owned(), "Discovery".to_owned())),
     }
-    let mut exchange = Exchange { link, request, deadline, exp_stat_sn: None, exp_cmd_sn: 0, max_cmd_sn: 0, count: 0 };
+    let mut exchange =
+        Exchange { link, request, deadline, exp_stat_sn: None, exp_cmd_sn: 0, max_cmd_sn: 0, tsih: 0, count: 0 };
     match request.style {
         LoginStyle::OneShot | LoginStyle::Cautious => {
             names.extend(negotiation.offer(request.keys));
@@ -93,9 +97,10 @@ pub(super) async fn login<W: World>(
     let parameters = negotiation.finish().map_err(|message| LoginError::Breach("I7", message))?;
     let (exp_stat_sn, exp_cmd_sn, max_cmd_sn) =
         (exchange.exp_stat_sn.unwrap_or(0), exchange.exp_cmd_sn, exchange.max_cmd_sn);
+    let tsih = exchange.tsih;
     link.set_digests(parameters.digests);
     link.decoder.set_data_limit(parameters.own_max_recv as usize);
-    Ok(Established { parameters, exp_stat_sn, exp_cmd_sn, max_cmd_sn })
+    Ok(Established { parameters, tsih, exp_stat_sn, exp_cmd_sn, max_cmd_sn })
 }
 
 struct Exchange<'a, 'b, W: World> {
@@ -105,6 +110,7 @@ struct Exchange<'a, 'b, W: World> {
     exp_stat_sn: Option<u32>,
     exp_cmd_sn: u32,
     max_cmd_sn: u32,
+    tsih: u16,
     count: u32,
 }
 
@@ -159,7 +165,7 @@ impl<W: World> Exchange<'_, '_, W> {
         if self.count > EXCHANGES_MAX {
             return Err(breach(format!("login did not end after {EXCHANGES_MAX} exchanges")));
         }
-        let request = RawPdu::login(flags, self.request.isid, 0, self.request.tag, 0, data)
+        let request = RawPdu::login(flags, self.request.isid, self.request.tsih, self.request.tag, 0, data)
             .sequenced(self.request.cmd_sn, self.exp_stat_sn.unwrap_or(0));
         self.link.send(request, self.deadline).await?;
         let response = self.link.recv(self.deadline).await?;
@@ -183,6 +189,7 @@ impl<W: World> Exchange<'_, '_, W> {
             return Err(LoginError::Breach("I2", format!("login answered ExpCmdSN {actual}, expected {expected}")));
         }
         (self.exp_cmd_sn, self.max_cmd_sn) = (response.exp_cmd_sn(), response.max_cmd_sn());
+        self.tsih = response.tsih();
         if serial::before(self.max_cmd_sn, self.exp_cmd_sn.wrapping_sub(1)) {
             return Err(LoginError::Breach("I2", "MaxCmdSN is before ExpCmdSN - 1 in login".to_owned()));
         }
@@ -199,6 +206,7 @@ impl<W: World> Exchange<'_, '_, W> {
                 !(response.is_final() && response.next_stage() == FULL_FEATURE) || response.tsih() != 0,
                 "no TSIH as full feature phase begins",
             ),
+            (self.request.tsih == 0 || response.tsih() == self.request.tsih, "another TSIH"),
         ];
         match rules.iter().find(|(kept, _)| !kept) {
             Some((_, what)) => Err(breach(format!("the login response has {what}"))),

@@ -19,6 +19,19 @@ pub(super) struct Parameters {
     pub(super) max_outstanding_r2t: u32,
 }
 
+impl Parameters {
+    /// What holds when a login that agreed on `login` takes the place of the session's connection: digests and segment
+    /// lengths are each connection's own (RFC 7143, section 13).
+    pub(super) fn succeeded_by(&self, login: &Self) -> Self {
+        Self {
+            digests: login.digests,
+            own_max_recv: login.own_max_recv,
+            target_max_recv: login.target_max_recv,
+            ..self.clone()
+        }
+    }
+}
+
 /// MaxRecvDataSegmentLength as long as it was not declared, and during login.
 pub(super) const DEFAULT_MAX_RECV: u32 = 8_192;
 

@@ -33,6 +33,9 @@ pub struct InitiatorPlan {
     pub keys: Keys,
     /// How long it waits for what.
     pub timeouts: Timeouts,
+    /// After a loss it first tries to go on with the session (connection reinstatement, RFC 7143, section 6.3.4).
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub keeps_session: bool,
     /// Instead of the steps: attacks.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hostile: Option<HostilePlan>,
@@ -90,6 +93,20 @@ pub struct Keys {
     /// A key that no target knows, to be answered NotUnderstood.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unknown: Option<String>,
+}
+
+impl Keys {
+    /// Those that a login to a session that is there may carry: the others belong to its first login.
+    #[must_use]
+    pub fn of_connection(&self) -> Self {
+        Self {
+            header_digest: self.header_digest.clone(),
+            data_digest: self.data_digest.clone(),
+            max_recv_data_segment_length: self.max_recv_data_segment_length,
+            unknown: self.unknown.clone(),
+            ..Self::default()
+        }
+    }
 }
 
 /// How a login is cut into stages and PDUs.
@@ -403,6 +420,8 @@ pub enum Verb {
     },
     /// Logs in with the same ISID on a new connection while the old one lives: reinstatement.
     Reinstate,
+    /// Logs in with the session's TSIH and CID on a new connection while the old one lives: connection reinstatement.
+    ReinstateConnection,
     /// A discovery session beside this one, with SendTargets=All.
     Discover,
     /// Waits for the commands in flight.

@@ -64,6 +64,21 @@ impl Default for Negotiated {
     }
 }
 
+impl Negotiated {
+    /// What holds when a connection for which `login` was agreed takes the place of one for which `self` was: only
+    /// digests and segment lengths are each connection's own, all else is the session's (RFC 7143, section 13).
+    #[must_use]
+    pub fn succeeded_by(&self, login: &Self) -> Self {
+        Self {
+            header_digest: login.header_digest,
+            data_digest: login.data_digest,
+            max_recv_data_segment_bytes: login.max_recv_data_segment_bytes,
+            max_send_data_segment_bytes: login.max_send_data_segment_bytes,
+            ..self.clone()
+        }
+    }
+}
+
 /// What this target brings into a negotiation.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Ours {

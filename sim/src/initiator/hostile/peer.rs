@@ -68,6 +68,7 @@ impl<W: World> Attacker<'_, W> {
         let request = LoginRequest {
             name: &self.plan.name,
             isid: self.plan.isid,
+            tsih: 0,
             target: Some(&target),
             keys,
             style: LoginStyle::OneShot,

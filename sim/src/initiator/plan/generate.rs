@@ -41,6 +41,7 @@ impl InitiatorPlan {
             batch_bytes: *draws.pick(&[1, 4_096, 65_536, 1 << 20]),
             keys: keys(draws),
             timeouts: timeouts(draws),
+            keeps_session: false,
             hostile: None,
             steps: Vec::new(),
         };
@@ -50,7 +51,7 @@ impl InitiatorPlan {
             return Self { hostile: Some(HostilePlan { lun, attacks }), discovery: false, ..plan };
         }
         let steps = Workload::new(draws, luns, index).steps(draws, commands);
-        Self { steps, ..plan }
+        Self { steps, keeps_session: draws.chance(1, 2), ..plan }
     }
 }
 
@@ -266,7 +267,8 @@ impl<'a> Workload<'a> {
             14 if draws.chance(1, 2) => Verb::TargetColdReset,
             14 | 15 => Verb::Logout { drain: draws.chance(1, 2) },
             16 | 17 => Verb::Drop { how: *draws.pick(&[Hangup::Reset, Hangup::Close, Hangup::HalfClose]) },
-            18 | 19 => Verb::Reinstate,
+            18 => Verb::Reinstate,
+            19 => Verb::ReinstateConnection,
             20 => Verb::Discover,
             21 => Verb::Drain,
             _ => Verb::Pause { ms: draws.log_between(1, 2_000) },
