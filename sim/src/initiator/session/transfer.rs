@@ -4,15 +4,13 @@ use std::time::Duration;
 
 use super::super::codec::{NO_TAG, RawPdu};
 use super::super::plan::Direction;
-use super::{Breach, Kind, Session, Task};
+use super::{Breach, Session};
 
 impl Session {
     pub(super) fn receive_data_in(&mut self, pdu: &RawPdu, now: Duration) -> Result<(), Breach> {
         let tag = pdu.initiator_task_tag();
         let max_burst = self.parameters.max_burst;
-        let Some(Task { kind: Kind::Command(command), .. }) = self.tasks.get_mut(&tag) else {
-            return Err(self.stranger(pdu));
-        };
+        let Some(command) = self.tasks.command_mut(tag) else { return Err(self.stranger(pdu)) };
         let offset = command.received.len();
         command.burst_bytes += pdu.data.len() as u32;
         let rules = [
@@ -48,12 +46,9 @@ impl Session {
 
     pub(super) fn receive_r2t(&mut self, pdu: &RawPdu) -> Result<(), Breach> {
         let (tag, transfer_tag) = (pdu.initiator_task_tag(), pdu.target_transfer_tag());
-        let open_elsewhere =
-            self.tasks.values().filter_map(Task::command).any(|command| command.open_r2ts.contains(&transfer_tag));
+        let open_elsewhere = self.tasks.commands().any(|(_, command)| command.open_r2ts.contains(&transfer_tag));
         let parameters = &self.parameters;
-        let Some(Task { kind: Kind::Command(command), .. }) = self.tasks.get_mut(&tag) else {
-            return Err(self.stranger(pdu));
-        };
+        let Some(command) = self.tasks.command_mut(tag) else { return Err(self.stranger(pdu)) };
         let (offset, length) = (pdu.buffer_offset(), pdu.desired_length());
         let end = u64::from(offset) + u64::from(length);
         let mut lun = RawPdu::new(0);
@@ -87,7 +82,7 @@ impl Session {
         // Lent to be cut: the outbox copies segment by segment.
         let data = std::mem::take(&mut command.spec.data_out);
         self.push_data(lun, tag, transfer_tag, &data[..end as usize], offset);
-        if let Some(Task { kind: Kind::Command(command), .. }) = self.tasks.get_mut(&tag) {
+        if let Some(command) = self.tasks.command_mut(tag) {
             command.spec.data_out = data;
         }
         Ok(())
