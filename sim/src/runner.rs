@@ -256,6 +256,7 @@ impl Run {
         for report in self.reports.borrow().iter() {
             stats.good += report.good;
             stats.logins += report.logins;
+            stats.continued += report.continued;
             stats.steps_left += report.steps_left;
             stats.attacks += report.attacks;
         }

@@ -34,6 +34,8 @@ pub struct Report {
     pub good: u64,
     /// Successful logins.
     pub logins: u64,
+    /// Of these: to a session that was there, over a new connection.
+    pub continued: u64,
     /// Commands given up by a task management function, a reset or a lost connection.
     pub fenced: u64,
     /// Attacks played; zero for a well-behaved initiator.
