@@ -102,7 +102,8 @@ impl Run {
         }
         let observers = Observers::new(&plan);
         let units = plan.units.iter().map(UnitPlan::unit).collect();
-        let shared = Shared::new(plan.seed, TARGET_NAME, units);
+        let mut shared = Shared::new(plan.seed, TARGET_NAME, units);
+        shared.initiator_stall = Duration::from_millis(plan.target.initiator_stall_ms);
         let links = plan.links.iter().cloned().chain([AUDIT_LINK]).collect();
         let network = Network::new(executor.clock(), plan.seed, links, trace.clone(), observers.tap());
         let parts = ClusterParts {
@@ -268,6 +269,7 @@ impl Run {
         for report in self.reports.borrow().iter() {
             stats.good += report.good;
             stats.logins += report.logins;
+            stats.continued += report.continued;
             stats.steps_left += report.steps_left;
             stats.attacks += report.attacks;
         }

@@ -133,8 +133,7 @@ impl Session {
     fn task_does_not_exist(&mut self, tag: u32) -> Result<(), Breach> {
         let Some(command) = self.tasks.command(tag) else { return Ok(()) };
         let (mark, lun) = (command.mark, command.spec.lun);
-        let covers =
-            |management: &Management| management.function != ABORT_TASK && management.covers.contains(&tag);
+        let covers = |management: &Management| management.function != ABORT_TASK && management.covers.contains(&tag);
         if self.tasks.functions().any(covers) {
             return Ok(());
         }
