@@ -79,8 +79,10 @@ catalogue! {
         StickyForgotten "sticky-forgotten": "After a failed flush the next one succeeds.",
         FuaIgnored "fua-ignored": "FUA on a write is ignored.",
         WriteErrorGood "write-error-good": "A cached write that failed is answered GOOD.",
+        ShortWriteGood "short-write-good": "A write that the disk did in part is taken for whole.",
     }
     "medium access" {
+        ShortReadGood "short-read-good": "A read that the disk did in part is taken for whole.",
         NullioStale "nullio-stale": "A read of nullio returns what the buffer held before.",
         ReadWrongBlock4k "read-wrong-block-4k": "A read of 4,096-byte blocks computes its place with 512.",
         LbaCheckWraps "lba-check-wraps": "The check of LBA plus length wraps around.",

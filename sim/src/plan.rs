@@ -343,7 +343,7 @@ pub enum FaultKind {
         /// How long, in microseconds.
         for_us: u64,
     },
-    /// A disk fails (D1 to D9, D14).
+    /// A disk fails (D1 to D9, D13, D14).
     Disk {
         /// Which.
         lun: u16,
