@@ -199,7 +199,7 @@ impl Session {
             opcode::SCSI_RESPONSE => self.receive_response(&pdu, now),
             opcode::TASK_MANAGEMENT_RESPONSE => self.receive_management(&pdu, now),
             opcode::TEXT_RESPONSE => self.receive_text(&pdu, now),
-            opcode::DATA_IN => self.receive_data_in(&pdu, now),
+            opcode::DATA_IN => self.receive_data_in(pdu, now),
             opcode::LOGOUT_RESPONSE => self.receive_logout(&pdu),
             opcode::R2T => self.receive_r2t(&pdu),
             opcode::ASYNC_MESSAGE => {

@@ -7,10 +7,10 @@ use super::super::plan::Direction;
 use super::{Breach, Session};
 
 impl Session {
-    pub(super) fn receive_data_in(&mut self, pdu: &RawPdu, now: Duration) -> Result<(), Breach> {
+    pub(super) fn receive_data_in(&mut self, mut pdu: RawPdu, now: Duration) -> Result<(), Breach> {
         let tag = pdu.initiator_task_tag();
         let max_burst = self.parameters.max_burst;
-        let Some(command) = self.tasks.command_mut(tag) else { return Err(self.stranger(pdu)) };
+        let Some(command) = self.tasks.command_mut(tag) else { return Err(self.stranger(&pdu)) };
         let offset = command.received.len();
         command.burst_bytes += pdu.data.len() as u32;
         let rules = [
@@ -31,15 +31,17 @@ impl Session {
             ));
         }
         command.data_in_pdus += 1;
-        if command.received.is_empty() && !pdu.is_final() {
-            command.received.reserve_exact(command.spec.expected_bytes as usize);
+        if command.received.is_empty() && pdu.has_status() {
+            command.received = std::mem::take(&mut pdu.data);
+        } else {
+            command.received.reserve_exact(command.spec.expected_bytes as usize - offset);
+            command.received.extend_from_slice(&pdu.data);
         }
-        command.received.extend_from_slice(&pdu.data);
         if pdu.is_final() {
             command.burst_bytes = 0;
         }
         if pdu.has_status() {
-            self.complete(tag, pdu, now)?;
+            self.complete(tag, &pdu, now)?;
         }
         Ok(())
     }
