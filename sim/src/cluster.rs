@@ -353,7 +353,8 @@ fn new_disk(seed: u64, unit: &UnitPlan, parts: &ClusterParts) -> SimDisk {
         read_only: false,
     };
     let (trace, history) = (parts.trace.clone(), parts.history.clone());
-    SimDisk::new(parts.executor.clock(), seed, unit.lun, geometry, unit.speed.clone(), trace, history)
+    let disk = SimDisk::new(parts.executor.clock(), seed, unit.lun, geometry, unit.speed.clone(), trace, history);
+    if unit.kind == UnitKind::Blockio { disk.direct() } else { disk }
 }
 
 fn config(plan: &Plan) -> NodeConfig {

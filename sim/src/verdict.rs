@@ -26,6 +26,8 @@ pub struct Stats {
     pub good: u64,
     /// Logins that succeeded.
     pub logins: u64,
+    /// Of these: to a session that was there, over a new connection.
+    pub continued: u64,
     /// Steps of the initiators' plans that were not reached.
     pub steps_left: u64,
     /// Attacks of hostile initiators.
@@ -46,6 +48,7 @@ impl Stats {
         self.commands += other.commands;
         self.good += other.good;
         self.logins += other.logins;
+        self.continued += other.continued;
         self.steps_left += other.steps_left;
         self.attacks += other.attacks;
         self.faults += other.faults;

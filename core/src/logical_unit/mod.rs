@@ -14,7 +14,7 @@ use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use crate::backend::{Backend, Medium};
+use crate::backend::{Backend, Medium, WholeTransfers};
 use crate::env::Runtime;
 use crate::event::Event;
 use crate::id::{Lun, NexusId};
@@ -74,7 +74,8 @@ impl<R: Runtime> LogicalUnit<R> {
         let backend = match config.backend {
             BackendKind::Nullio { size_bytes } => Backend::Nullio { size_bytes },
             BackendKind::Fileio | BackendKind::Blockio => {
-                Backend::Disk(disk.expect("fileio and blockio come with a disk"))
+                let disk = disk.expect("fileio and blockio come with a disk");
+                Backend::Disk(WholeTransfers::new(disk, config.block_bytes, limits.transfer_interruptions))
             }
         };
         let medium = Medium::new(runtime.clone(), lun, backend, config.mode, shared.clone());

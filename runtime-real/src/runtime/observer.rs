@@ -63,6 +63,7 @@ impl Observer {
             Event::SessionStarted { connection, nexus, discovery } => {
                 self.session_started(connection, nexus, discovery)
             }
+            Event::SessionContinued { connection, nexus } => self.session_continued(connection, nexus),
             Event::SessionEnded { nexus } => {
                 if let Some(peer) = self.peers.with(|directory| directory.sessions.remove(&nexus)) {
                     self.limited(Level::INFO, "session ended", Some(peer), |kind| info!(%peer, "{kind}"));
@@ -109,6 +110,14 @@ impl Observer {
         } else {
             self.limited(Level::INFO, "silent connection", peer, |kind| info!(peer = %Shown(peer), "{kind}: {why}"));
         }
+    }
+
+    fn session_continued(&self, connection: ConnectionId, nexus: NexusId) {
+        let Some(peer) = self.peer_of(connection) else { return };
+        self.peers.with(|directory| directory.sessions.insert(nexus, peer));
+        self.limited("session continued", Some(peer), |left_out| {
+            info!(%peer, left_out, "session goes on over a new connection");
+        });
     }
 
     fn observe_tasks(&self, event: &Event) {

@@ -12,7 +12,7 @@ use super::hostile;
 use super::link::{Link, LinkError, within};
 use super::login::{Established, LoginError, LoginRequest, login};
 use super::plan::{Hangup, InitiatorPlan, Keys, LoginStyle, Step, Verb};
-use super::session::{Breach, Demand, Retry, Session};
+use super::session::{Breach, Demand, Legacy, Retry, Session};
 use super::shared::{Phase, Report, Shared};
 use super::world::{Wire, World};
 use crate::history::{Event, Nexus, OpId};
@@ -29,6 +29,8 @@ pub async fn run<W: World>(world: W, plan: &InitiatorPlan, shared: Shared) -> Re
 const LOGIN_LIMIT: Duration = Duration::from_secs(300);
 /// With faults, attempts to log in end after this time.
 const CHAOS_LIMIT: Duration = Duration::from_secs(3_600);
+/// Status of a login to a session that is not there (RFC 7143, section 11.13.5).
+const SESSION_DOES_NOT_EXIST: u16 = 0x020a;
 /// How long the end of a connection may take after a logout or a half close.
 const CLOSE_LIMIT: Duration = Duration::from_secs(5);
 
@@ -42,6 +44,8 @@ pub(super) struct Driver<W: World> {
     /// Commands without status, of sessions that are gone.
     unfenced: Vec<OpId>,
     numbers: (u32, u32),
+    /// Of the session to go on with.
+    legacy: Option<Legacy>,
     logins: u32,
     report: Report,
 }
@@ -56,6 +60,8 @@ enum End {
     HangUp(Hangup),
     /// The plan logs in over it.
     Reinstate,
+    /// The plan goes on with the session over another connection.
+    ReinstateConnection,
 }
 
 type Connection<W> = Rc<<W as World>::Wire>;
@@ -74,6 +80,7 @@ impl<W: World> Driver<W> {
             pause_until: Duration::ZERO,
             unfenced: Vec::new(),
             numbers: (plan.initial_cmd_sn, plan.initial_tag),
+            legacy: None,
             logins: 0,
             report: Report::default(),
             plan,
@@ -93,12 +100,18 @@ impl<W: World> Driver<W> {
             }
             let end = self.converse(&mut link, &mut session).await;
             self.leave(&session);
+            let goes_on = match end {
+                End::LoggedOut | End::Reinstate => false,
+                End::Lost | End::HangUp(_) => self.plan.keeps_session,
+                End::ReinstateConnection => true,
+            };
             match end {
                 End::LoggedOut => self.logged_out(&mut link).await,
                 End::Lost => link.wire.abort(),
                 End::HangUp(how) => self.hang_up(&mut link, &mut session, how).await,
-                End::Reinstate => replaced = Some(link.wire),
+                End::Reinstate | End::ReinstateConnection => replaced = Some(link.wire),
             }
+            self.legacy = goes_on.then(|| session.legacy());
         }
         if let Some(old) = replaced {
             old.abort();
@@ -115,6 +128,11 @@ impl<W: World> Driver<W> {
             match self.attempt().await {
                 Ok(established) => return Some(established),
                 Err(LoginError::Breach(oracle, message)) => self.complain(oracle, &message),
+                // The target saw the connection go, and its session with it.
+                Err(LoginError::Refused(SESSION_DOES_NOT_EXIST)) if self.legacy.is_some() => {
+                    self.legacy = None;
+                    continue;
+                }
                 // Service unavailable, out of resources: may pass. All else is about what we asked for.
                 Err(LoginError::Refused(status)) if status >> 8 != 3 => {
                     self.complain("I7", &format!("login was refused with status {status:#06x}"));
@@ -140,12 +158,14 @@ impl<W: World> Driver<W> {
         let data_limit = self.plan.keys.max_recv_data_segment_length.unwrap_or(8_192).max(8_192) as usize;
         let mut link = Link::connect(&self.world, data_limit, Duration::from_millis(timeouts.connect_ms)).await?;
         let target = self.shared.target.clone();
+        let tsih = self.legacy.as_ref().map_or(0, |legacy| legacy.tsih);
+        let keys = if tsih == 0 { self.plan.keys.clone() } else { self.plan.keys.of_connection() };
         let request = LoginRequest {
             name: &self.plan.name,
             isid: self.plan.isid,
-            tsih: 0,
+            tsih,
             target: Some(&target),
-            keys: &self.plan.keys,
+            keys: &keys,
             style: self.plan.login_style,
             cmd_sn: self.numbers.0,
             tag: self.numbers.1,
@@ -156,7 +176,7 @@ impl<W: World> Driver<W> {
         Ok((link, session))
     }
 
-    /// A new session stands: with it, all that is left of the ones before has ended.
+    /// A session stands: all that is left of the connections before has ended.
     fn begin(&mut self, established: Established) -> Session {
         for op in self.unfenced.drain(..) {
             self.shared.record(Event::Fence { op });
@@ -167,7 +187,9 @@ impl<W: World> Driver<W> {
         self.report.logins += 1;
         let (cmd_sn, tag) = self.numbers;
         let numbers = (cmd_sn, next_tag(tag));
-        Session::new(self.shared.clone(), nexus, &self.plan, established, numbers, self.world.now())
+        let legacy = self.legacy.take();
+        self.report.continued += u64::from(legacy.is_some());
+        Session::new(self.shared.clone(), nexus, &self.plan, established, legacy, numbers, self.world.now())
     }
 
     /// Keeps what outlives `session`.
@@ -277,9 +299,13 @@ impl<W: World> Driver<W> {
                     self.steps.pop_front();
                     return Some(End::HangUp(how));
                 }
-                Verb::Reinstate | Verb::ReinstateConnection => {
+                Verb::Reinstate => {
                     self.steps.pop_front();
                     return Some(End::Reinstate);
+                }
+                Verb::ReinstateConnection => {
+                    self.steps.pop_front();
+                    return Some(End::ReinstateConnection);
                 }
                 Verb::Logout { .. } => {
                     session.start(step, 0, now);

@@ -55,10 +55,20 @@ pub(super) enum Demand {
     LogOut,
 }
 
+/// What is left of a session when another connection goes on with it.
+#[derive(Debug)]
+pub(super) struct Legacy {
+    pub(super) tsih: u16,
+    parameters: Parameters,
+    attentions: BTreeMap<u16, Attention>,
+    login_mark: u64,
+}
+
 pub(super) struct Session {
     shared: Shared,
     nexus: Nexus,
     plan: InitiatorPlan,
+    tsih: u16,
     parameters: Parameters,
     cmd_sn: u32,
     exp_cmd_sn: u32,
@@ -112,17 +122,24 @@ impl Session {
         nexus: Nexus,
         plan: &InitiatorPlan,
         established: Established,
+        legacy: Option<Legacy>,
         (cmd_sn, next_tag): (u32, u32),
         now: Duration,
     ) -> Self {
-        let login_mark = shared.resets.borrow().mark();
+        let (parameters, attentions, login_mark) = match legacy {
+            Some(legacy) => {
+                (legacy.parameters.succeeded_by(&established.parameters), legacy.attentions, legacy.login_mark)
+            }
+            None => (established.parameters, BTreeMap::new(), shared.resets.borrow().mark()),
+        };
         // The steps are the driver's; what is needed here are the plan's numbers.
         let plan = InitiatorPlan { steps: Vec::new(), ..plan.clone() };
         Self {
             shared,
             nexus,
             plan,
-            parameters: established.parameters,
+            tsih: established.tsih,
+            parameters,
             cmd_sn,
             exp_cmd_sn: established.exp_cmd_sn,
             max_cmd_sn: established.max_cmd_sn,
@@ -132,7 +149,7 @@ impl Session {
             fenced_tags: BTreeSet::new(),
             last_ended: None,
             outbox: VecDeque::new(),
-            attentions: BTreeMap::new(),
+            attentions,
             login_mark,
             window_closed_since: None,
             last_received: now,
@@ -152,7 +169,17 @@ impl Session {
         self.tasks.is_empty()
     }
 
-    /// Commands that have no status: they end with the session.
+    /// What goes on when another connection takes the place of this one, whose commands are lost: one of them may have
+    /// told of a unit attention.
+    pub(super) fn legacy(mut self) -> Legacy {
+        for command in self.tasks.values().filter_map(Task::command) {
+            self.attentions.entry(command.spec.lun).or_default().vanished();
+        }
+        let Self { tsih, parameters, attentions, login_mark, .. } = self;
+        Legacy { tsih, parameters, attentions, login_mark }
+    }
+
+    /// Commands that have no status: they end with the connection.
     pub(super) fn open_ops(&self) -> Vec<OpId> {
         self.tasks.values().filter_map(|task| task.command().map(|command| command.op)).collect()
     }

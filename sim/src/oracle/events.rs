@@ -81,6 +81,7 @@ impl EventOracle {
         match *event {
             Event::ConnectionOpened { connection, .. } => self.connection_opened(connection),
             Event::SessionStarted { nexus, .. } => self.session_started(nexus),
+            Event::SessionContinued { nexus, .. } => self.session_continued(nexus),
             Event::SessionEnded { nexus } => self.session_ended(nexus),
             Event::TaskCreated { nexus, lun, itt, attribute, .. } => self.created(nexus, lun, itt, attribute),
             Event::TaskEnabled { nexus, lun, itt } => self.enabled(nexus, lun, itt),
@@ -124,6 +125,25 @@ impl EventOracle {
     fn session_started(&mut self, nexus: NexusId) {
         if !self.live.insert(nexus) || self.ended.contains(&nexus) {
             self.find("I10", format!("nexus {nexus} was started twice"));
+        }
+    }
+
+    /// At error recovery level 0, no task outlives its connection (RFC 7143, section 6.3.4).
+    fn session_continued(&mut self, nexus: NexusId) {
+        if !self.live.contains(&nexus) {
+            self.find("I10", format!("nexus {nexus} goes on, and it is not there"));
+        }
+        let left: Vec<_> = self
+            .sets
+            .iter()
+            .filter(|((owner, _), _)| *owner == nexus)
+            .flat_map(|(&(_, lun), set)| set.iter().map(move |task| (lun, task.itt)))
+            .collect();
+        for (lun, itt) in left {
+            self.find(
+                "T7",
+                self.story(nexus, lun, itt, "is still there as its session goes on over another connection"),
+            );
         }
     }
 

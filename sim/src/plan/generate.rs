@@ -40,9 +40,11 @@ enum Family {
     CleanStop,
     Pause,
     Freeze,
+    DiskPart,
 }
 
-const FAMILIES: [Family; 18] = [
+/// A new one goes to the end, where it moves no draw of the others.
+const FAMILIES: [Family; 19] = [
     Family::Cut,
     Family::Window,
     Family::Stall,
@@ -61,6 +63,7 @@ const FAMILIES: [Family; 18] = [
     Family::CleanStop,
     Family::Pause,
     Family::Freeze,
+    Family::DiskPart,
 ];
 
 impl Plan {
@@ -148,6 +151,8 @@ fn target(draws: &mut Draws) -> TargetPlan {
         nop_timeout_ms: knob(&[500, 5_000]).unwrap_or(default.nop_timeout_ms),
         send_stall_ms: knob(&[2_000, 10_000]).unwrap_or(default.send_stall_ms),
         linger_ms: knob(&[10, 500]).unwrap_or(default.linger_ms),
+        initiator_stall_ms: knob(&[300, 2_000, 10_000]).unwrap_or(default.initiator_stall_ms),
+        pool_shares: as_u32(knob(&[1, 2, 8]), default.pool_shares),
     }
 }
 
@@ -252,6 +257,15 @@ fn kind(family: Family, draws: &mut Draws, scale: &Scale) -> FaultKind {
         Family::CleanStop => FaultKind::CleanStop { deadline_us: draws.log_between(1_000, 5_000_000), down_us },
         Family::Pause => FaultKind::Pause { for_us },
         Family::Freeze => FaultKind::Freeze { for_us: for_us * draws.log_between(1, 32) },
+        Family::DiskPart => {
+            let part = *draws.pick(&[Part::Read, Part::Write]);
+            disk(match draws.below(8) {
+                0..4 => DiskFault::Short { part, count: draws.log_between(1, 100) },
+                // So many that a transfer runs out of patience now and then.
+                4..7 => DiskFault::Interrupted { part, count: draws.log_between(1, 200), again: draws.chance(1, 2) },
+                _ => DiskFault::Ends { count },
+            })
+        }
     }
 }
 

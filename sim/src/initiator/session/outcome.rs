@@ -31,6 +31,9 @@ mod sense_key {
     pub(super) const ABORTED_COMMAND: u8 = 0xb;
 }
 
+/// Not enough data (RFC 7143, section 11.4.7.2), which the network can cause, too.
+const DATA_CAME_TOO_LATE: (u8, u16) = (sense_key::ABORTED_COMMAND, 0x0c0d);
+
 /// A command that was refused for the moment is sent this many times.
 const ATTEMPTS_MAX: u32 = 12;
 
@@ -140,8 +143,9 @@ impl Session {
         }
         let medium = matches!(command.spec.expect, Expect::Blocks { .. } | Expect::Good);
         let fits = match command.spec.expect {
+            // Whatever it asks for: it is judged when its data are there.
+            _ if (key, code) == DATA_CAME_TOO_LATE => command.can_be_late(now, self.shared.initiator_stall),
             Expect::Illegal(expected) => key == sense_key::ILLEGAL_REQUEST && code == expected,
-            _ if key == sense_key::ABORTED_COMMAND => true,
             _ if key == sense_key::DATA_PROTECT => command.spec.direction == Some(Direction::Out) || code == 0x2707,
             _ if medium => {
                 matches!(key, sense_key::NOT_READY | sense_key::MEDIUM_ERROR | sense_key::HARDWARE_ERROR)
@@ -210,6 +214,13 @@ impl Session {
                 "{message} (initiator {initiator}, login {login}, op {op}, tag {tag:#x}, LUN {lun}, CDB {cdb:02x?})"
             ),
         );
+    }
+}
+
+impl Command {
+    /// The target may have waited for its data for as long as `stall`.
+    fn can_be_late(&self, now: Duration, stall: Duration) -> bool {
+        self.spec.direction == Some(Direction::Out) && self.started + stall <= now
     }
 }
 

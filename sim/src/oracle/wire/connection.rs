@@ -2,13 +2,15 @@
 
 mod answers;
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 
 use crate::initiator::codec::serial::before;
 use crate::initiator::codec::{Decoder, Digests, NO_TAG, RawPdu, opcode};
 
 use super::command::Command;
-use super::login::{self, Agreement, Login, Progress};
+use super::login::{self, Agreement, Login, Progress, Resets};
 use super::management::Management;
 use super::numbers::Numbers;
 use super::{Report, Reset, Shared};
@@ -28,7 +30,7 @@ enum Request {
     Logout,
 }
 
-/// One connection, which is all of its session.
+/// One connection, the only one of its session at a time.
 #[derive(Debug)]
 pub(super) struct Connection {
     initiator: u32,
@@ -53,10 +55,8 @@ pub(super) struct Connection {
     over: Option<String>,
     /// CmdSN of the task that entered its task set last.
     last_created: Option<u32>,
-    /// Resets asked for, over all connections, when this one was opened.
-    resets_before: u32,
-    /// Reset unit attentions told, by LUN.
-    resets_told: BTreeMap<u64, u32>,
+    /// Resets that its session was told of.
+    resets: Rc<RefCell<Resets>>,
 }
 
 impl Connection {
@@ -77,8 +77,7 @@ impl Connection {
             distrusted: false,
             over: None,
             last_created: None,
-            resets_before,
-            resets_told: BTreeMap::new(),
+            resets: Rc::new(RefCell::new(Resets { before: resets_before, ..Resets::default() })),
         }
     }
 
@@ -330,16 +329,20 @@ impl Connection {
             Progress::Going => return self.numbers.judge(pdu, shared.command_window, report),
             Progress::Done => self.numbers.judge(pdu, shared.command_window, report),
         }
-        let agreement = self.login.agreement();
+        let name = self.login.session_name(self.isid);
+        let old = name.as_ref().and_then(|name| shared.sessions.get(name));
+        let resets = self.resets.take();
+        let session = self.login.session(report.connection, pdu.tsih(), resets, old, report);
+        let agreement = session.agreement.clone();
+        self.resets = session.resets.clone();
         let digests = Digests { header: agreement.header_digest, data: agreement.data_digest };
         self.inbound.set_digests(digests);
         self.outbound.set_digests(digests);
         self.agreement = Some(agreement);
-        if let Some(name) = self.login.session_name(self.isid)
-            && let Some(old) = shared.sessions.insert(name, report.connection)
-            && old != report.connection
+        if let Some(name) = name
+            && let Some(old) = shared.sessions.insert(name, session)
         {
-            shared.reinstated.push((old, report.connection));
+            shared.reinstated.push((old.connection, report.connection));
         }
     }
 

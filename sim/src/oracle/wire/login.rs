@@ -1,6 +1,8 @@
 //! The login phase (RFC 7143, sections 6, 11.12, 11.13 and 13): I7, and what the full feature phase has to keep to.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
 use crate::initiator::codec::{RawPdu, opcode, text};
 
@@ -26,6 +28,38 @@ pub(super) struct Agreement {
     pub(super) in_order: bool,
     pub(super) header_digest: bool,
     pub(super) data_digest: bool,
+}
+
+impl Agreement {
+    /// What holds when a login that agreed on `login` goes on with a session: only digests and segment lengths are each
+    /// connection's own (RFC 7143, section 13).
+    fn succeeded_by(&self, login: &Self) -> Self {
+        Self {
+            segment_bytes: login.segment_bytes,
+            header_digest: login.header_digest,
+            data_digest: login.data_digest,
+            ..self.clone()
+        }
+    }
+}
+
+/// A session in full feature phase, which outlives its connection if another goes on with it.
+#[derive(Clone, Debug)]
+pub(super) struct Session {
+    /// The connection that is its only one, or was its last.
+    pub(super) connection: u64,
+    pub(super) tsih: u16,
+    pub(super) agreement: Agreement,
+    pub(super) resets: Rc<RefCell<Resets>>,
+}
+
+/// What a session has heard of resets.
+#[derive(Default, Debug)]
+pub(super) struct Resets {
+    /// Asked for, over all connections, before it began.
+    pub(super) before: u32,
+    /// Unit attentions told of them, by LUN.
+    pub(super) told: BTreeMap<u64, u32>,
 }
 
 /// How the answer to a key has to follow from its offer.
@@ -78,6 +112,8 @@ pub(super) enum Progress {
 pub(super) struct Login {
     /// The request that waits for its response.
     pending: Option<RawPdu>,
+    /// The session to go on with; zero: a new one.
+    tsih: u16,
     request_text: Vec<u8>,
     response_text: Vec<u8>,
     offers: BTreeMap<String, Offer>,
@@ -93,6 +129,9 @@ impl Login {
     pub(super) fn request(&mut self, pdu: RawPdu) -> bool {
         let login = pdu.opcode() == opcode::LOGIN;
         self.request_text.extend_from_slice(&pdu.data);
+        if login {
+            self.tsih = pdu.tsih();
+        }
         if login && !pdu.continues() {
             for (key, value) in text::decode(&std::mem::take(&mut self.request_text)).unwrap_or_default() {
                 self.take_key(false, &key, &value, None);
@@ -178,8 +217,32 @@ impl Login {
         (offered("SessionType") != "Discovery").then(|| (offered("InitiatorName"), isid, offered("TargetName")))
     }
 
-    /// What the full feature phase has to keep to.
-    pub(super) fn agreement(&self) -> Agreement {
+    /// The session that stands now that the target answered with `tsih`; `old` is the one of the same name, if it is
+    /// there.
+    pub(super) fn session(
+        &self,
+        connection: u64,
+        tsih: u16,
+        resets: Resets,
+        old: Option<&Session>,
+        report: &mut Report<'_>,
+    ) -> Session {
+        let agreement = self.agreement();
+        if self.tsih == 0 {
+            return Session { connection, tsih, agreement, resets: Rc::new(RefCell::new(resets)) };
+        }
+        if tsih != self.tsih {
+            report.add("I7", &format!("a login to the session with TSIH {} was answered with TSIH {tsih}", self.tsih));
+        }
+        let Some(old) = old.filter(|old| old.tsih == self.tsih) else {
+            report.add("I7", &format!("a login to TSIH {} succeeded, and there is no such session", self.tsih));
+            return Session { connection, tsih, agreement, resets: Rc::new(RefCell::new(resets)) };
+        };
+        Session { connection, tsih, agreement: old.agreement.succeeded_by(&agreement), resets: old.resets.clone() }
+    }
+
+    /// What this login agreed on.
+    fn agreement(&self) -> Agreement {
         let result = |key: &str| self.offers.get(key).and_then(|offer| offer.answer.as_deref());
         let number = |key, default| result(key).and_then(parse).unwrap_or(default);
         let is = |key, default: bool| match result(key) {

@@ -22,7 +22,7 @@ use super::events::EventOracle;
 use crate::tap::Tap;
 
 use connection::Connection;
-use login::SessionName;
+use login::{Session, SessionName};
 
 /// More stories than this help nobody.
 const MOST: usize = 32;
@@ -52,13 +52,13 @@ struct Names {
 #[derive(Debug)]
 struct Shared {
     command_window: u32,
-    /// The connection of each session in full feature phase.
-    sessions: BTreeMap<SessionName, u64>,
+    /// Those in full feature phase, and those whose connection was lost and that may be gone on with.
+    sessions: BTreeMap<SessionName, Session>,
     /// Resets that were asked for and not answered.
     resets: Vec<Reset>,
     /// Resets ever asked for.
     resets_asked: u32,
-    /// Connections whose session has just been reinstated by another, and that other.
+    /// Connections whose place another has just taken, for a new session or for the same, and that other.
     reinstated: Vec<(u64, u64)>,
 }
 
@@ -116,10 +116,14 @@ impl WireOracle {
                     self.names.connections.insert(connection, accepted);
                 }
             }
-            Event::SessionStarted { connection, nexus, .. } => {
+            Event::SessionStarted { connection, nexus, .. } | Event::SessionContinued { connection, nexus } => {
                 if let Some(&name) = self.names.connections.get(&connection) {
                     self.names.nexuses.insert(nexus, name);
                 }
+            }
+            Event::SessionEnded { nexus } => {
+                let ended = self.names.nexuses.remove(&nexus);
+                self.shared.sessions.retain(|_, session| Some(session.connection) != ended);
             }
             Event::TaskCreated { nexus, itt, .. } => {
                 if let Some(&id) = self.names.nexuses.get(&nexus) {
@@ -187,7 +191,6 @@ impl Tap for WireOracle {
 
     fn closed(&mut self, connection: u64, at: Duration) {
         self.connections.remove(&connection);
-        self.shared.sessions.retain(|_, owner| *owner != connection);
         for reset in self.shared.resets.iter_mut().filter(|reset| reset.connection == connection) {
             reset.until = Some(at + RESET_OUTLIVES);
         }

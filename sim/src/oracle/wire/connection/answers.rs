@@ -79,9 +79,10 @@ impl Connection {
 
     /// T8: a nexus is told of its beginning, and of each reset since, once.
     fn told_of_reset(&mut self, lun: u64, resets_asked: u32, report: &mut Report<'_>) {
-        let told = self.resets_told.entry(lun).or_default();
+        let mut resets = self.resets.borrow_mut();
+        let most = 1 + resets_asked - resets.before;
+        let told = resets.told.entry(lun).or_default();
         *told += 1;
-        let most = 1 + resets_asked - self.resets_before;
         if *told > most {
             let story = format!("the nexus was told {told} resets of LUN {lun:#x}; {most} can have happened");
             report.add("T8", &story);
