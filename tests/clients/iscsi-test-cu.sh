@@ -22,6 +22,7 @@ suite() {
     awk -f "$here/iscsi-test-cu.awk" "$scratch/output" >"$scratch/outcomes"
     [ "$record" != --record ] || record "$name" "$own"
     expected "$own" >"$scratch/expected"
+    # Both ways: what fails now, and what is listed and does not fail any more.
     if ! diff -u --label expected --label now "$scratch/expected" "$scratch/outcomes"; then
         fail "$name: tests have other outcomes than $(basename "$base") and $(basename "$own") say"
     fi
@@ -40,10 +41,16 @@ expected() {
 
 record() {
     if [ "$1" = plain ]; then
-        { grep '^#' "$base"; cat "$scratch/outcomes"; } >"$scratch/recorded"
+        {
+            grep '^#' "$base"
+            cat "$scratch/outcomes"
+        } >"$scratch/recorded"
         cp "$scratch/recorded" "$base"
     elif [ -f "$2" ]; then
-        { grep '^#' "$2"; grep -v '^#' "$base" | diff - "$scratch/outcomes" | sed -n 's/^> //p'; } >"$scratch/recorded"
+        {
+            grep '^#' "$2"
+            awk -F '\t' 'NR == FNR { base[$1] = $0; next } base[$1] != $0' "$base" "$scratch/outcomes"
+        } >"$scratch/recorded"
         cp "$scratch/recorded" "$2"
     fi
 }

@@ -115,9 +115,8 @@ impl Observer {
     fn session_continued(&self, connection: ConnectionId, nexus: NexusId) {
         let Some(peer) = self.peer_of(connection) else { return };
         self.peers.with(|directory| directory.sessions.insert(nexus, peer));
-        self.limited("session continued", Some(peer), |left_out| {
-            info!(%peer, left_out, "session goes on over a new connection");
-        });
+        let kind = "session goes on over a new connection";
+        self.limited(Level::INFO, kind, Some(peer), |kind| info!(%peer, "{kind}"));
     }
 
     fn observe_tasks(&self, event: &Event) {
