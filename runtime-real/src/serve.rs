@@ -53,7 +53,7 @@ fn start(arguments: &ServeArguments) -> Result<Daemon, ServeError> {
     if let Some(workers) = arguments.workers {
         limits.workers = workers;
     }
-    let node = NodeConfig { targets: vec![target], limits, initial_stat_sn: None };
+    let node = NodeConfig { targets: vec![target], limits, initial_stat_sn: None, initial_ttt: 0 };
     let shards = NonZero::new(arguments.cores).unwrap_or(NonZero::<u16>::MIN);
     let daemon = Daemon::start(Setup { node, disks, listeners, shards })?;
     announce(arguments.log, &Banner { target: &name, luns: &luns, portals: daemon.addresses() });
