@@ -19,6 +19,7 @@ use crate::env::Runtime;
 use crate::event::Event;
 use crate::id::{Lun, NexusId};
 use crate::limits::Limits;
+use crate::planted;
 use crate::scsi::Footprint;
 use crate::target::{BackendKind, IoMode, LunConfig};
 use unit_attention::UnitAttentions;
@@ -106,6 +107,7 @@ impl<R: Runtime> LogicalUnit<R> {
     /// A nexus begins: it gets `first` as its first unit attention.
     pub fn attach(&self, nexus: NexusId, first: UnitAttention) {
         self.attentions.attach(nexus);
+        let nexus = if planted!(AttentionForeign) { self.attentions.nexuses()[0] } else { nexus };
         self.raise_for(nexus, first);
     }
 
