@@ -1,19 +1,19 @@
 //! Bytes that are handed on without being copied.
 
 use std::ops::{Deref, Range};
-use std::rc::Rc;
+use std::sync::Arc;
 
-/// A part of bytes that others may hold parts of, too.
+/// A part of bytes that others may hold parts of, too; tests with threads send it between them.
 #[derive(Clone, Debug)]
 pub struct Chunk {
-    bytes: Rc<Vec<u8>>,
+    bytes: Arc<Vec<u8>>,
     range: Range<usize>,
 }
 
 impl Chunk {
     /// `range` of `bytes`.
     #[must_use]
-    pub fn new(bytes: Rc<Vec<u8>>, range: Range<usize>) -> Self {
+    pub fn new(bytes: Arc<Vec<u8>>, range: Range<usize>) -> Self {
         Self { bytes, range }
     }
 
@@ -28,7 +28,7 @@ impl Chunk {
 
     /// Becomes one with `next` if that goes on where this one ends; otherwise gives it back.
     pub fn join(&mut self, next: Self) -> Option<Self> {
-        if !Rc::ptr_eq(&self.bytes, &next.bytes) || self.range.end != next.range.start {
+        if !Arc::ptr_eq(&self.bytes, &next.bytes) || self.range.end != next.range.start {
             return Some(next);
         }
         self.range.end = next.range.end;
@@ -39,7 +39,7 @@ impl Chunk {
 impl From<Vec<u8>> for Chunk {
     fn from(bytes: Vec<u8>) -> Self {
         let range = 0..bytes.len();
-        Self { bytes: Rc::new(bytes), range }
+        Self { bytes: Arc::new(bytes), range }
     }
 }
 

@@ -338,7 +338,7 @@ async fn fails_in_the_end(ours: &impl AnyStream) -> bool {
 async fn receive_exactly(peer: &impl Wire, length: usize) -> Vec<u8> {
     let mut received = Vec::new();
     while received.len() < length {
-        received.extend(peer.recv().await.expect("it was sent"));
+        received.extend(peer.recv().await.expect("it was sent").iter().copied());
     }
     received
 }

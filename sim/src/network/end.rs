@@ -6,6 +6,7 @@ use std::io;
 use std::ops::Range;
 use std::pin::Pin;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -92,7 +93,7 @@ impl ByteStream for SimStream {
             starts.push(bytes.len());
             pdu.slices().iter().for_each(|slice| bytes.extend_from_slice(slice));
         }
-        let bytes = Rc::new(bytes);
+        let bytes = Arc::new(bytes);
         let (mut alarm, mut at) = (Alarm::new(self.network.state.clock.clone()), 0);
         let result = poll_fn(|cx| {
             if !self.connection.target_open.get() {
@@ -171,7 +172,7 @@ impl Wire for SimWire {
     }
 
     async fn send(&self, bytes: Vec<u8>) -> io::Result<()> {
-        let bytes = Rc::new(bytes);
+        let bytes = Arc::new(bytes);
         let (mut alarm, mut at) = (Alarm::new(self.network.state.clock.clone()), 0);
         poll_fn(|cx| {
             if !self.connection.initiator_open.get() {
@@ -256,7 +257,7 @@ fn read_step(pipe: &RefCell<Pipe>, alarm: &mut Alarm, limit: usize, cx: &mut Con
 fn write_step(
     pipe: &RefCell<Pipe>,
     alarm: &mut Alarm,
-    bytes: &Rc<Vec<u8>>,
+    bytes: &Arc<Vec<u8>>,
     at: &mut usize,
     starts: &[usize],
     cx: &mut Context<'_>,

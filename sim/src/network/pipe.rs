@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::io;
 use std::ops::Range;
-use std::rc::Rc;
+use std::sync::Arc;
 use std::task::Waker;
 use std::time::Duration;
 
@@ -77,7 +77,7 @@ pub(crate) struct Pipe {
 
 struct Segment {
     arrival: Duration,
-    bytes: Rc<Vec<u8>>,
+    bytes: Arc<Vec<u8>>,
     range: Range<usize>,
 }
 
@@ -111,7 +111,7 @@ impl Pipe {
 
     /// Takes as much of `bytes[*at..]` as the window allows and returns how much. `starts` are the offsets in `bytes`
     /// at which PDUs begin, as far as they are known.
-    pub(crate) fn accept(&mut self, now: Duration, bytes: &Rc<Vec<u8>>, at: usize, starts: &[usize]) -> usize {
+    pub(crate) fn accept(&mut self, now: Duration, bytes: &Arc<Vec<u8>>, at: usize, starts: &[usize]) -> usize {
         let mut length = (bytes.len() - at).min(self.link.window_bytes.saturating_sub(self.unread));
         if let Some(left) = &mut self.cut_off_in {
             length = length.min(usize::try_from(*left).unwrap_or(usize::MAX));
