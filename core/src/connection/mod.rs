@@ -4,6 +4,7 @@ pub mod error;
 pub(crate) mod full_feature;
 pub mod login;
 pub(crate) mod login_phase;
+pub(crate) mod opening;
 pub mod receive;
 pub mod text;
 pub(crate) mod timers;

@@ -111,7 +111,7 @@ fn generator_makes_every_verb_and_every_attack() {
         }
     }
     assert_eq!(attacks.len(), Attack::ALL.len());
-    assert_eq!(verbs.len(), 27, "{verbs:?}");
+    assert_eq!(verbs.len(), 28, "{verbs:?}");
 }
 
 #[test]
