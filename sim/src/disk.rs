@@ -335,17 +335,18 @@ impl Device {
         let (offset_bytes, range) = (operation.offset_bytes, operation.range.clone());
         match (operation.kind, &mut operation.buf) {
             (Kind::Read, Some(buf)) => {
-                let moved = self.moved(state, Part::Read, range.len())?;
+                let unit = if self.direct.get() { self.geometry.logical_block_bytes } else { 1 };
+                let moved = self.moved(state, Part::Read, offset_bytes, range.len(), unit)?;
                 state.faults.read(offset_bytes, range.len() as u64)?;
                 state.current.read(offset_bytes, &mut buf.as_mut()[range][..moved]);
                 Ok(moved)
             }
             (Kind::Write(durability), Some(buf)) => {
-                let moved = self.moved(state, Part::Write, range.len())?;
-                // What the device writes atomically is written whole: it says less than it did, never more.
-                let sector = self.geometry.physical_block_bytes as usize;
-                let bytes = &buf.as_ref()[range];
-                let landed = &bytes[..moved.next_multiple_of(sector).min(bytes.len())];
+                // No system stops within what the device writes atomically: that would be written twice.
+                let unit = self.geometry.physical_block_bytes;
+                let moved = self.moved(state, Part::Write, offset_bytes, range.len(), unit)?;
+                let sector = unit as usize;
+                let landed = &buf.as_ref()[range][..moved];
                 let sparse = || !state.current.is_allocated(offset_bytes, landed.len());
                 match state.faults.write(self.clock.now(), sparse) {
                     Verdict::Works => state.land(offset_bytes, landed, durability),
@@ -362,18 +363,20 @@ impl Device {
         }
     }
 
-    /// How many of `length` bytes the next transfer moves, if it is not interrupted (D13).
-    fn moved(&self, state: &mut State, part: Part, length: usize) -> io::Result<usize> {
+    /// How many of `length` bytes at `offset_bytes` the next transfer moves, if it is not interrupted (D13): it stops at
+    /// a multiple of `unit` on the disk.
+    fn moved(&self, state: &mut State, part: Part, offset_bytes: u64, length: usize, unit: u32) -> io::Result<usize> {
         state.transfers += 1;
         match state.faults.moves(part)? {
             Moves::All => Ok(length),
             Moves::Nothing => Ok(0),
             Moves::Some => {
-                let unit = if self.direct.get() { self.geometry.logical_block_bytes as usize } else { 1 };
                 let key = u64::from(self.lun) << 48 | state.transfers;
-                let units = Draws::new(self.seed, "disk-short", key).below((length / unit) as u64) as usize;
+                let (unit, end) = (u64::from(unit), offset_bytes + length as u64);
+                let units = end.div_ceil(unit) - offset_bytes / unit;
+                let stop = (offset_bytes / unit + Draws::new(self.seed, "disk-short", key).below(units)) * unit;
                 // A part is neither nothing nor all.
-                Ok(if units == 0 { length } else { units * unit })
+                Ok(if stop <= offset_bytes { length } else { (stop - offset_bytes) as usize })
             }
         }
     }

@@ -8,11 +8,11 @@ pub mod stamp;
 use serde::{Deserialize, Serialize};
 
 /// A command, unique in the run.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 pub struct OpId(pub u64);
 
 /// One login of one initiator: the I_T nexus as the history sees it.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 pub struct Nexus {
     /// Which initiator of the plan.
     pub initiator: u32,
@@ -21,7 +21,7 @@ pub struct Nexus {
 }
 
 /// What a command does. Block numbers and counts are in logical blocks.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub enum Action {
     /// READ.
     Read {
@@ -56,7 +56,7 @@ pub enum Action {
 }
 
 /// What one sector held when it was read.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub enum Sector {
     /// All zeros: never written.
     Zero,
@@ -69,7 +69,7 @@ pub enum Sector {
 }
 
 /// How a command ended for its initiator.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub enum Outcome {
     /// GOOD. `sectors` for a read: what each sector held, in order.
     Good {
@@ -91,7 +91,7 @@ pub enum Outcome {
 }
 
 /// One thing that happened.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub enum Event {
     /// An initiator is about to send a command.
     Invoke {

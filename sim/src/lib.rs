@@ -6,6 +6,7 @@
 //! | [`plan`] | the plan, and how it is drawn from a seed |
 //! | [`runner`] | the phases of a run, from plan to [`verdict`] |
 //! | [`executor`] | tasks, virtual time, nodes that die: the only file that knows madsim |
+//! | [`chunk`] | bytes that are handed on without being copied |
 //! | [`network`], [`disk`] | byte streams and disks with their faults |
 //! | [`runtime`], [`cluster`] | the world as core sees it; the target's process, its deaths and returns |
 //! | [`faults`] | lets the plan's faults strike |
@@ -16,6 +17,7 @@
 //! | [`cli`] | `cargo sim` |
 #![forbid(unsafe_code)]
 
+pub mod chunk;
 pub mod cli;
 pub mod cluster;
 pub mod disk;

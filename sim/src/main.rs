@@ -3,6 +3,10 @@
 
 use std::process::ExitCode;
 
+/// A run allocates a few hundred thousand times; nothing that it does depends on where.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     quintain_sim::cli::main()
 }

@@ -8,7 +8,7 @@ mod pipe;
 #[cfg(test)]
 mod tests;
 
-pub use end::{Chunk, Parked, SimStream, SimWire};
+pub use end::{Parked, SimStream, SimWire};
 pub use pipe::{Cut, Link};
 
 use std::cell::{Cell, RefCell};

@@ -20,7 +20,7 @@ use crate::executor::{self, Executor, Lost};
 use crate::faults::Faults;
 use crate::history::Event as HistoryEvent;
 use crate::initiator::{self, Phase, Report, Shared};
-use crate::network::Network;
+use crate::network::{Cut, Link, Network};
 use crate::oracle;
 use crate::plan::{Ending, Plan, TARGET_NAME, UnitPlan};
 use crate::trace::{Entity, Trace};
@@ -39,6 +39,17 @@ const FORGOTTEN: Duration = Duration::from_secs(60);
 const WARM_UP: &str = "warm-up";
 /// How long the target is down between two phases.
 const DOWN: Duration = Duration::from_millis(50);
+/// The auditor's path. What it looks at is the medium: how a stream may be cut is the initiators' matter, and a megabyte
+/// that comes byte by byte costs more than all they do.
+const AUDIT_LINK: Link = Link {
+    latency_min_us: 20,
+    latency_tail_us: 10,
+    slow_one_in: 500,
+    ns_per_kib: 100,
+    window_bytes: 1 << 20,
+    cut: Cut::Nowhere,
+    coalesce: false,
+};
 /// More failures of one run than these add nothing.
 const FAILURES_MAX: usize = 20;
 
@@ -99,7 +110,8 @@ impl Run {
         let units = plan.units.iter().map(UnitPlan::unit).collect();
         let mut shared = Shared::new(plan.seed, TARGET_NAME, units);
         shared.initiator_stall = Duration::from_millis(plan.target.initiator_stall_ms);
-        let network = Network::new(executor.clock(), plan.seed, plan.links.clone(), trace.clone(), observers.tap());
+        let links = plan.links.iter().cloned().chain([AUDIT_LINK]).collect();
+        let network = Network::new(executor.clock(), plan.seed, links, trace.clone(), observers.tap());
         let parts = ClusterParts {
             executor: executor.clone(),
             network: network.clone(),
@@ -214,7 +226,7 @@ impl Run {
     async fn audit(&self) -> bool {
         self.enter("audit");
         self.shared.phase.set(Phase::Audit);
-        let world = SimWorld::new(&self.executor, &self.network, 0);
+        let world = SimWorld::new(&self.executor, &self.network, self.plan.links.len() as u32);
         let (shared, units) = (self.shared.clone(), self.plan.units.iter().map(UnitPlan::unit).collect::<Vec<_>>());
         let audit = self.executor.on_node("auditor", async move { initiator::audit(world, shared, &units).await });
         match select(pin!(audit), self.executor.clock().sleep(RECOVERY_MAX)).await {

@@ -2,14 +2,16 @@
 
 use std::time::Duration;
 
+use crate::chunk::Chunk;
+
 /// Sees all bytes of every connection, in order, with their times.
 pub trait Tap {
     /// The target's listener accepted a connection of this initiator of the plan.
     fn opened(&mut self, connection: u64, at: Duration, initiator: u32);
     /// The target consumed these bytes.
-    fn received(&mut self, connection: u64, at: Duration, bytes: &[u8]);
+    fn received(&mut self, connection: u64, at: Duration, bytes: &Chunk);
     /// The network accepted these bytes from the target.
-    fn sent(&mut self, connection: u64, at: Duration, bytes: &[u8]);
+    fn sent(&mut self, connection: u64, at: Duration, bytes: &Chunk);
     /// Nothing more passes on this connection.
     fn closed(&mut self, connection: u64, at: Duration);
 }
@@ -20,7 +22,7 @@ pub struct Blind;
 
 impl Tap for Blind {
     fn opened(&mut self, _connection: u64, _at: Duration, _initiator: u32) {}
-    fn received(&mut self, _connection: u64, _at: Duration, _bytes: &[u8]) {}
-    fn sent(&mut self, _connection: u64, _at: Duration, _bytes: &[u8]) {}
+    fn received(&mut self, _connection: u64, _at: Duration, _bytes: &Chunk) {}
+    fn sent(&mut self, _connection: u64, _at: Duration, _bytes: &Chunk) {}
     fn closed(&mut self, _connection: u64, _at: Duration) {}
 }

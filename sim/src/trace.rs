@@ -82,8 +82,7 @@ impl Trace {
                 self.chain.write_u64(op.0);
                 sectors.iter().for_each(|sector| self.chain.write_u64(sector_word(*sector)));
             }
-            // The rest is short: as text. Writing to a hash cannot fail.
-            other => drop(write!(Text(&mut self.chain), "{other:?}")),
+            other => other.hash(&mut self.chain),
         }
         if self.file.is_some() {
             self.write_line(at, Entity::World, &format!("{event:?}"));
@@ -136,16 +135,6 @@ fn sector_word(sector: Sector) -> u64 {
         Sector::Zero => u64::MAX,
         Sector::Foreign => u64::MAX - 1,
         Sector::Garbage => u64::MAX - 2,
-    }
-}
-
-/// Hashes what is written to it.
-struct Text<'a>(&'a mut Chain);
-
-impl fmt::Write for Text<'_> {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        self.0.write(text.as_bytes());
-        Ok(())
     }
 }
 

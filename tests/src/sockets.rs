@@ -7,6 +7,7 @@ use std::time::Duration;
 use quintain::runtime::{Peers, RealRuntime, RealStream, World as Ring};
 use quintain_core::env::{ByteStream, Close, Runtime, TxData, TxPdu};
 use quintain_core::limits::Limits;
+use quintain_sim::chunk::Chunk;
 use quintain_sim::initiator::{Wire, World};
 
 /// Initiators in this world connect to one portal over TCP.
@@ -76,8 +77,8 @@ impl SocketWire {
 }
 
 impl Wire for SocketWire {
-    async fn recv(&self) -> io::Result<Vec<u8>> {
-        Ok(self.stream.recv().await?.to_vec())
+    async fn recv(&self) -> io::Result<Chunk> {
+        Ok(self.stream.recv().await?[..].into())
     }
 
     async fn send(&self, bytes: Vec<u8>) -> io::Result<()> {

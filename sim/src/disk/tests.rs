@@ -196,23 +196,23 @@ fn short_transfers_move_what_they_say() {
                 }
                 let (written, _) = disk.write(0, blocks(8, 1), 0..8 * BLOCK, Durability::Durable).await;
                 let written = written.expect("no error");
-                let there = read_all(&disk).await;
+                let (read, there) = read_all(&disk).await;
                 let landed = there.iter().filter(|&&byte| byte == 1).count();
-                assert!(written <= landed && landed < written + BLOCK, "{written} of {landed} bytes");
-                assert!((0 < written) && written < 8 * BLOCK || direct);
-                written
+                assert_eq!(written, landed);
+                (written, read)
             });
-            let moved = moved.expect("no panic");
-            assert!(!direct || moved.is_multiple_of(BLOCK));
-            odd += usize::from(!moved.is_multiple_of(BLOCK));
-            whole += usize::from(moved == 8 * BLOCK);
+            let (written, read) = moved.expect("no panic");
+            assert!(0 < written && written.is_multiple_of(BLOCK), "a write stops within a block");
+            assert!(0 < read && (!direct || read.is_multiple_of(BLOCK)));
+            odd += usize::from(!read.is_multiple_of(BLOCK));
+            whole += usize::from(written == 8 * BLOCK);
         }
     }
     assert!(odd > 10 && whole < 10, "{odd} odd counts, {whole} whole ones");
 }
 
-/// The first blocks of `disk`, of which a short read gives the beginning first.
-async fn read_all(disk: &SimDisk) -> Vec<u8> {
+/// The first blocks of `disk`, of which a short read gives so many bytes first.
+async fn read_all(disk: &SimDisk) -> (usize, Vec<u8>) {
     let (result, buf) = disk.read(0, blocks(8, 0xee), 0..8 * BLOCK).await;
     let moved = result.expect("no error");
     assert!(buf.as_ref()[moved..].iter().all(|&byte| byte == 0xee), "bytes beyond the count were changed");
@@ -220,7 +220,7 @@ async fn read_all(disk: &SimDisk) -> Vec<u8> {
     let rest = moved - moved % BLOCK;
     let (result, buf) = disk.read(rest as u64, buf, rest..8 * BLOCK).await;
     assert_eq!(result.expect("no error"), 8 * BLOCK - rest);
-    buf.as_ref().to_vec()
+    (moved, buf.as_ref().to_vec())
 }
 
 #[test]

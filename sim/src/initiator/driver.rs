@@ -15,6 +15,7 @@ use super::plan::{Hangup, InitiatorPlan, Keys, LoginStyle, Step, Verb};
 use super::session::{Breach, Demand, Legacy, Retry, Session};
 use super::shared::{Phase, Report, Shared};
 use super::world::{Wire, World};
+use crate::chunk::Chunk;
 use crate::history::{Event, Nexus, OpId};
 
 /// Plays `plan` to its end, or until the target stays away for too long.
@@ -210,7 +211,7 @@ impl<W: World> Driver<W> {
         let mut sending: Sending = None;
         let mut alarm: Alarm = None;
         // What came behind the last login response.
-        if let Err(breach) = self.receive(link, session, &[]) {
+        if let Err(breach) = self.receive(link, session, Chunk::from(Vec::new())) {
             return self.broken(breach);
         }
         loop {
@@ -236,7 +237,7 @@ impl<W: World> Driver<W> {
             let wire = Rc::clone(&link.wire);
             match first(pin!(wire.recv()), &mut sending, &mut alarm).await {
                 Happened::Received(Ok(bytes)) if !bytes.is_empty() => {
-                    if let Err(breach) = self.receive(link, session, &bytes) {
+                    if let Err(breach) = self.receive(link, session, bytes) {
                         return self.broken(breach);
                     }
                 }
@@ -247,7 +248,7 @@ impl<W: World> Driver<W> {
         }
     }
 
-    fn receive(&mut self, link: &mut Link<W>, session: &mut Session, bytes: &[u8]) -> Result<(), Breach> {
+    fn receive(&mut self, link: &mut Link<W>, session: &mut Session, bytes: Chunk) -> Result<(), Breach> {
         link.decoder.feed(bytes);
         let now = self.world.now();
         loop {
@@ -458,14 +459,14 @@ fn logout(drain: bool) -> Step {
 }
 
 enum Happened {
-    Received(io::Result<Vec<u8>>),
+    Received(io::Result<Chunk>),
     Sent(io::Result<()>),
     Alarm,
 }
 
 /// Whichever comes first. What was received goes before what else is ready.
 async fn first(
-    mut recv: Pin<&mut impl Future<Output = io::Result<Vec<u8>>>>,
+    mut recv: Pin<&mut impl Future<Output = io::Result<Chunk>>>,
     sending: &mut Sending,
     alarm: &mut Alarm,
 ) -> Happened {

@@ -70,7 +70,7 @@ impl<W: World> Link<W> {
             if bytes.is_empty() {
                 return Err(LinkError::Closed);
             }
-            self.decoder.feed(&bytes);
+            self.decoder.feed(bytes);
         }
     }
 }

@@ -7,6 +7,7 @@ mod attention;
 mod command;
 mod management;
 mod outcome;
+mod tasks;
 mod transfer;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -19,9 +20,8 @@ use super::plan::{InitiatorPlan, Step, Verb};
 use super::shared::{Report, Shared};
 use crate::history::{Nexus, OpId};
 use attention::Attention;
-use command::Command;
 pub(super) use command::stamped;
-use management::Management;
+use tasks::{Kind, Task, Tasks};
 
 /// The target broke a rule in a way that leaves the connection of no use.
 #[derive(Debug)]
@@ -75,7 +75,7 @@ pub(super) struct Session {
     max_cmd_sn: u32,
     exp_stat_sn: u32,
     next_tag: u32,
-    tasks: BTreeMap<u32, Task>,
+    tasks: Tasks,
     fenced_tags: BTreeSet<u32>,
     /// The last command that got its status, unless it was immediate: tag, CmdSN, LUN.
     last_ended: Option<(u32, u32, u16)>,
@@ -95,22 +95,6 @@ struct Outgoing {
     cmd_sn: u32,
     /// It is the last one that this R2T asked for.
     closes: Option<u32>,
-}
-
-struct Task {
-    kind: Kind,
-    cmd_sn: u32,
-    immediate: bool,
-    /// `None`: the ladder has gone on, or there is none.
-    deadline: Option<Duration>,
-}
-
-enum Kind {
-    Command(Box<Command>),
-    Management(Management),
-    Ping { data: Vec<u8> },
-    Text { collected: Vec<u8> },
-    Logout,
 }
 
 /// A window that is closed with nothing in flight must open within this time (oracle I2).
@@ -145,7 +129,7 @@ impl Session {
             max_cmd_sn: established.max_cmd_sn,
             exp_stat_sn: established.exp_stat_sn,
             next_tag,
-            tasks: BTreeMap::new(),
+            tasks: Tasks::default(),
             fenced_tags: BTreeSet::new(),
             last_ended: None,
             outbox: VecDeque::new(),
@@ -172,7 +156,7 @@ impl Session {
     /// What goes on when another connection takes the place of this one, whose commands are lost: one of them may have
     /// told of a unit attention.
     pub(super) fn legacy(mut self) -> Legacy {
-        for command in self.tasks.values().filter_map(Task::command) {
+        for (_, command) in self.tasks.commands() {
             self.attentions.entry(command.spec.lun).or_default().vanished();
         }
         let Self { tsih, parameters, attentions, login_mark, .. } = self;
@@ -181,7 +165,7 @@ impl Session {
 
     /// Commands that have no status: they end with the connection.
     pub(super) fn open_ops(&self) -> Vec<OpId> {
-        self.tasks.values().filter_map(|task| task.command().map(|command| command.op)).collect()
+        self.tasks.commands().map(|(_, command)| command.op).collect()
     }
 
     /// Starts `step` if there is room for it now. Steps that concern the connection as a whole are the driver's.
@@ -215,7 +199,7 @@ impl Session {
             opcode::SCSI_RESPONSE => self.receive_response(&pdu, now),
             opcode::TASK_MANAGEMENT_RESPONSE => self.receive_management(&pdu, now),
             opcode::TEXT_RESPONSE => self.receive_text(&pdu, now),
-            opcode::DATA_IN => self.receive_data_in(&pdu, now),
+            opcode::DATA_IN => self.receive_data_in(pdu, now),
             opcode::LOGOUT_RESPONSE => self.receive_logout(&pdu),
             opcode::R2T => self.receive_r2t(&pdu),
             opcode::ASYNC_MESSAGE => {
@@ -234,8 +218,8 @@ impl Session {
         let mut batch = Vec::new();
         while let Some(outgoing) = self.outbox.pop_front() {
             let tag = outgoing.pdu.initiator_task_tag();
-            if let (Some(transfer_tag), Some(task)) = (outgoing.closes, self.tasks.get_mut(&tag)) {
-                task.close_r2t(transfer_tag);
+            if let (Some(transfer_tag), Some(command)) = (outgoing.closes, self.tasks.command_mut(tag)) {
+                command.open_r2ts.retain(|&open| open != transfer_tag);
             }
             let pdu = outgoing.pdu.sequenced(outgoing.cmd_sn, self.exp_stat_sn);
             let bytes = pdu.encode(self.parameters.digests);
@@ -253,25 +237,18 @@ impl Session {
 
     /// When [`Self::expire`] has something to do.
     pub(super) fn next_deadline(&self) -> Duration {
-        let (mut first, mut pinging) = (Duration::MAX, false);
-        for task in self.tasks.values() {
-            let deadline = task.deadline.unwrap_or(Duration::MAX);
-            if matches!(task.kind, Kind::Logout) {
-                return deadline;
-            }
-            first = first.min(deadline);
-            pinging |= matches!(task.kind, Kind::Ping { .. });
+        if let Some(deadline) = self.tasks.logout() {
+            return deadline.unwrap_or(Duration::MAX);
         }
-        let window = self.window_closed_since.map_or(Duration::MAX, |since| since + WINDOW_LIMIT);
-        let ping = if pinging { Duration::MAX } else { self.next_ping().unwrap_or(Duration::MAX) };
-        first.min(window).min(ping)
+        let window = self.window_closed_since.map(|since| since + WINDOW_LIMIT);
+        [self.tasks.first_deadline(), window, self.ping_at()].into_iter().flatten().min().unwrap_or(Duration::MAX)
     }
 
     /// Does what is due by `now`.
     pub(super) fn expire(&mut self, now: Duration) -> Result<(), Breach> {
-        if let Some(logout) = self.tasks.values().find(|task| matches!(task.kind, Kind::Logout)) {
+        if let Some(deadline) = self.tasks.logout() {
             // Nothing follows a logout.
-            if logout.deadline.is_some_and(|at| at <= now) {
+            if deadline.is_some_and(|at| at <= now) {
                 self.demand = Some(Demand::GiveUp);
             }
             return Ok(());
@@ -287,13 +264,7 @@ impl Session {
         } else {
             self.window_closed_since = None;
         }
-        let due: Vec<u32> = self
-            .tasks
-            .iter()
-            .filter(|(_, task)| task.deadline.is_some_and(|at| at <= now))
-            .map(|(tag, _)| *tag)
-            .collect();
-        for tag in due {
+        for tag in self.tasks.due(now) {
             self.climb(tag, now);
         }
         if self.ping_at().is_some_and(|at| at <= now) {
@@ -304,8 +275,8 @@ impl Session {
 
     /// The next step of the ladder for a task that got no answer.
     fn climb(&mut self, tag: u32, now: Duration) {
-        let Some(task) = self.tasks.get_mut(&tag) else { return };
-        task.deadline = None;
+        self.tasks.set_deadline(tag, None);
+        let Some(task) = self.tasks.get(tag) else { return };
         match &task.kind {
             Kind::Command(_) => self.abort_task(tag, now),
             Kind::Management(management) => match management.next_rung() {
@@ -318,14 +289,8 @@ impl Session {
 
     /// When to ping: the connection is quiet, and no ping is under way.
     fn ping_at(&self) -> Option<Duration> {
-        let pinging = || self.tasks.values().any(|task| matches!(task.kind, Kind::Ping { .. }));
-        self.next_ping().filter(|_| !pinging())
-    }
-
-    /// When the next ping is due, if none is under way.
-    fn next_ping(&self) -> Option<Duration> {
         let interval = self.plan.timeouts.ping_interval_ms;
-        (interval != 0).then(|| self.last_received + Duration::from_millis(interval))
+        (interval != 0 && !self.tasks.is_pinging()).then(|| self.last_received + Duration::from_millis(interval))
     }
 
     /// Whether the command window has room, or the step does not need it.
@@ -355,7 +320,7 @@ impl Session {
         }
         self.outbox.push_back(Outgoing { pdu, cmd_sn, closes: None });
         let deadline = limit_ms.map(|limit| now + Duration::from_millis(limit));
-        self.tasks.insert(tag, Task { kind, cmd_sn, immediate, deadline });
+        self.tasks.insert(tag, Task::new(kind, cmd_sn, immediate, deadline));
     }
 
     fn ping(&mut self, bytes: u32, immediate: bool, now: Duration) -> bool {
@@ -369,7 +334,7 @@ impl Session {
 
     fn send_targets(&mut self, named: bool, step: &Step, now: Duration) -> bool {
         // One text negotiation at a time (RFC 7143, 11.10.4).
-        if self.tasks.values().any(|task| matches!(task.kind, Kind::Text { .. })) {
+        if self.tasks.has_text() {
             return false;
         }
         let value = if named { self.shared.target.to_string() } else { String::new() };
@@ -389,7 +354,7 @@ impl Session {
             }
             return Ok(());
         }
-        let Some(Task { kind: Kind::Ping { data }, .. }) = self.tasks.get(&tag) else {
+        let Some(Task { kind: Kind::Ping { data }, .. }) = self.tasks.get(tag) else {
             return Err(self.stranger(&pdu));
         };
         if *data != pdu.data {
@@ -401,14 +366,13 @@ impl Session {
         if pdu.target_transfer_tag() != NO_TAG {
             return Err(Breach::new("I8", format!("the NOP-In for tag {tag:#x} carries a target transfer tag")));
         }
-        self.tasks.remove(&tag);
+        self.tasks.remove(tag);
         Ok(())
     }
 
     fn receive_text(&mut self, pdu: &RawPdu, now: Duration) -> Result<(), Breach> {
         let tag = pdu.initiator_task_tag();
-        let limit = now + Duration::from_millis(self.plan.timeouts.reset_ms);
-        let Some(Task { kind: Kind::Text { collected }, deadline, .. }) = self.tasks.get_mut(&tag) else {
+        let Some(Kind::Text { collected }) = self.tasks.kind_mut(tag) else {
             return Err(self.stranger(pdu));
         };
         collected.extend_from_slice(&pdu.data);
@@ -416,14 +380,14 @@ impl Session {
             if pdu.target_transfer_tag() == NO_TAG {
                 return Err(Breach::new("I8", "a text response without F has no target transfer tag"));
             }
-            *deadline = Some(limit);
+            self.tasks.set_deadline(tag, Some(now + Duration::from_millis(self.plan.timeouts.reset_ms)));
             let mut more = RawPdu::text(0x80, tag, pdu.target_transfer_tag(), Vec::new());
             more.bhs[8..16].copy_from_slice(&pdu.lun_field().to_be_bytes());
             self.outbox.push_back(Outgoing { pdu: more.immediate(), cmd_sn: self.cmd_sn, closes: None });
             return Ok(());
         }
         let pairs = text::decode(collected).map_err(|message| Breach::new("I9", message))?;
-        self.tasks.remove(&tag);
+        self.tasks.remove(tag);
         if text::value(&pairs, "TargetName") != Some(&self.shared.target) {
             self.shared.complain("I9", format!("SendTargets was answered {pairs:?}"));
         }
@@ -432,11 +396,11 @@ impl Session {
 
     fn receive_logout(&mut self, pdu: &RawPdu) -> Result<(), Breach> {
         let tag = pdu.initiator_task_tag();
-        let Some(Task { kind: Kind::Logout, .. }) = self.tasks.get(&tag) else { return Err(self.stranger(pdu)) };
+        let Some(Task { kind: Kind::Logout, .. }) = self.tasks.get(tag) else { return Err(self.stranger(pdu)) };
         if pdu.response() != 0 {
             return Err(Breach::new("I9", format!("logout was answered {}", pdu.response())));
         }
-        self.tasks.remove(&tag);
+        self.tasks.remove(tag);
         self.demand = Some(Demand::LoggedOut);
         Ok(())
     }
@@ -444,7 +408,7 @@ impl Session {
     fn receive_reject(&mut self, pdu: &RawPdu, now: Duration) -> Result<(), Breach> {
         let reason = pdu.response();
         let tag = pdu.data.get(16..20).map(|tag| u32::from_be_bytes([tag[0], tag[1], tag[2], tag[3]]));
-        let task = tag.and_then(|tag| self.tasks.get(&tag).map(|task| (tag, task)));
+        let task = tag.and_then(|tag| self.tasks.get(tag).map(|task| (tag, task)));
         match task {
             // Too many immediate commands at a time (RFC 7143, 11.17.1).
             Some((tag, task)) if reason == 0x06 && task.immediate => {
@@ -457,11 +421,11 @@ impl Session {
 
     /// An immediate request was rejected for want of room: it never happened.
     fn turned_away(&mut self, tag: u32, now: Duration) {
-        match self.tasks.get(&tag).map(|task| &task.kind) {
+        match self.tasks.get(tag).map(|task| &task.kind) {
             Some(Kind::Command(_)) => self.refuse(tag, 0xff, now),
             Some(Kind::Management(_)) => self.management_turned_away(tag, now),
             Some(Kind::Logout) => self.demand = Some(Demand::GiveUp),
-            _ => drop(self.tasks.remove(&tag)),
+            _ => drop(self.tasks.remove(tag)),
         }
     }
 
@@ -508,25 +472,10 @@ impl Session {
         let (code, tag) = (pdu.opcode(), pdu.initiator_task_tag());
         if self.fenced_tags.contains(&tag) {
             Breach::new("T5", format!("operation code {code:#04x} for tag {tag:#x} after its abort was confirmed"))
-        } else if self.tasks.contains_key(&tag) {
+        } else if self.tasks.get(tag).is_some() {
             Breach::new("I8", format!("operation code {code:#04x} does not answer what tag {tag:#x} asked"))
         } else {
             Breach::new("T7", format!("operation code {code:#04x} for tag {tag:#x}, which has ended or never was"))
-        }
-    }
-}
-
-impl Task {
-    fn command(&self) -> Option<&Command> {
-        match &self.kind {
-            Kind::Command(command) => Some(command),
-            _ => None,
-        }
-    }
-
-    fn close_r2t(&mut self, transfer_tag: u32) {
-        if let Kind::Command(command) = &mut self.kind {
-            command.open_r2ts.retain(|&open| open != transfer_tag);
         }
     }
 }

@@ -4,6 +4,8 @@
 use std::io;
 use std::time::Duration;
 
+use crate::chunk::Chunk;
+
 /// The world of one initiator.
 pub trait World: Clone + 'static {
     /// A TCP connection.
@@ -22,7 +24,7 @@ pub trait World: Clone + 'static {
 /// One TCP connection: one receive and one send may be pending at a time.
 pub trait Wire: 'static {
     /// The next bytes; empty at the end of the stream. Dropping the future loses no data.
-    fn recv(&self) -> impl Future<Output = io::Result<Vec<u8>>>;
+    fn recv(&self) -> impl Future<Output = io::Result<Chunk>>;
     /// Sends all bytes, or fails.
     fn send(&self, bytes: Vec<u8>) -> impl Future<Output = io::Result<()>>;
     /// Half close: no more will be sent (FIN).

@@ -3,7 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::io;
-use std::ops::{Deref, Range};
+use std::ops::Range;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
@@ -13,45 +13,10 @@ use quintain_core::env::{ByteStream, Close, TxPdu};
 
 use super::pipe::{Pipe, Read};
 use super::{Connection, NEVER, Network};
+use crate::chunk::Chunk;
 use crate::executor::{Clock, Sleep};
 use crate::initiator::world::Wire;
 use crate::runtime::SimBuf;
-
-/// Received bytes.
-#[derive(Clone, Debug)]
-pub struct Chunk {
-    bytes: Rc<Vec<u8>>,
-    range: Range<usize>,
-}
-
-impl Chunk {
-    pub(super) fn new(bytes: Rc<Vec<u8>>, range: Range<usize>) -> Self {
-        Self { bytes, range }
-    }
-
-    fn into_vec(self) -> Vec<u8> {
-        if self.range == (0..self.bytes.len()) {
-            Rc::try_unwrap(self.bytes).unwrap_or_else(|shared| shared.to_vec())
-        } else {
-            self.to_vec()
-        }
-    }
-}
-
-impl From<Vec<u8>> for Chunk {
-    fn from(bytes: Vec<u8>) -> Self {
-        let range = 0..bytes.len();
-        Self { bytes: Rc::new(bytes), range }
-    }
-}
-
-impl Deref for Chunk {
-    type Target = [u8];
-
-    fn deref(&self) -> &[u8] {
-        &self.bytes[self.range.clone()]
-    }
-}
 
 /// The target's end of a connection. Dropping it closes it, as the end of a process does.
 pub struct SimStream {
@@ -137,9 +102,9 @@ impl ByteStream for SimStream {
             let poll = write_step(&self.connection.to_initiator, &mut alarm, &bytes, &mut at, &starts, cx);
             if at > before {
                 let id = self.connection.id;
-                let accepted = &bytes[before..at];
-                self.network.record(id, "sent", accepted.len() as u64, crc32c::crc32c(accepted).into());
-                self.network.state.tap.borrow_mut().sent(id, self.network.now(), accepted);
+                let accepted = Chunk::new(bytes.clone(), before..at);
+                self.network.record(id, "sent", accepted.len() as u64, crc32c::crc32c(&accepted).into());
+                self.network.state.tap.borrow_mut().sent(id, self.network.now(), &accepted);
                 self.network.cut_off(&self.connection);
             }
             poll
@@ -194,16 +159,15 @@ impl SimWire {
 }
 
 impl Wire for SimWire {
-    async fn recv(&self) -> io::Result<Vec<u8>> {
+    async fn recv(&self) -> io::Result<Chunk> {
         let mut alarm = Alarm::new(self.network.state.clock.clone());
-        let chunk = poll_fn(|cx| {
+        poll_fn(|cx| {
             if !self.connection.initiator_open.get() {
                 return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
             }
             read_step(&self.connection.to_initiator, &mut alarm, usize::MAX, cx)
         })
-        .await?;
-        Ok(chunk.into_vec())
+        .await
     }
 
     async fn send(&self, bytes: Vec<u8>) -> io::Result<()> {

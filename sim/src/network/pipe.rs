@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Chunk, NEVER};
+use super::NEVER;
+use crate::chunk::Chunk;
 use crate::random::Draws;
 
 /// The most one read gives, in bytes.
@@ -120,6 +121,7 @@ impl Pipe {
         if length == 0 || self.reader_closed || self.reset_at.is_some() {
             return length;
         }
+        let was_empty = self.segments.is_empty();
         let mut from = at;
         let mut arrival = self.arrival(now);
         while from < at + length {
@@ -133,7 +135,10 @@ impl Pipe {
         }
         self.last_arrival = arrival;
         self.unread += length;
-        self.wake_reader();
+        // What comes behind other segments is no news to whoever waits for the first of them.
+        if was_empty {
+            self.wake_reader();
+        }
         length
     }
 
@@ -206,7 +211,10 @@ impl Pipe {
             first
         };
         self.unread -= chunk.len();
-        self.wake_writer();
+        // As a kernel does it: a writer that waits is not bothered for every few bytes.
+        if self.unread <= self.link.window_bytes / 2 {
+            self.wake_writer();
+        }
         chunk
     }
 

@@ -1,6 +1,11 @@
 //! A stream of bytes becomes PDUs, wherever it is cut.
 
-use super::{BHS_BYTES, RawPdu};
+use std::collections::VecDeque;
+
+use super::{BHS_BYTES, RawPdu, opcode};
+use crate::chunk::Chunk;
+
+const DIGEST_BYTES: usize = 4;
 
 /// Which digests are on (CRC32C both).
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -29,29 +34,40 @@ pub enum DecodeError {
 /// Cuts one direction of a connection into PDUs.
 #[derive(Clone, Debug)]
 pub struct Decoder {
-    bytes: Vec<u8>,
-    start: usize,
+    chunks: VecDeque<Chunk>,
+    pending_bytes: usize,
     digests: Digests,
     data_limit: usize,
+    keeps_blocks: bool,
 }
 
 impl Decoder {
     /// A decoder without digests, which refuses data segments longer than `data_limit` bytes.
     #[must_use]
     pub fn new(data_limit: usize) -> Self {
-        Self { bytes: Vec::new(), start: 0, digests: Digests::default(), data_limit }
+        let digests = Digests::default();
+        Self { chunks: VecDeque::new(), pending_bytes: 0, digests, data_limit, keeps_blocks: true }
+    }
+
+    /// As [`Self::new`], for whoever looks at how blocks travel but not at what they hold: the data of SCSI commands,
+    /// Data-In and Data-Out goes into its digest and is not kept.
+    #[must_use]
+    pub fn without_blocks(data_limit: usize) -> Self {
+        Self { keeps_blocks: false, ..Self::new(data_limit) }
     }
 
     /// Appends what came next on the stream.
-    pub fn feed(&mut self, bytes: &[u8]) {
-        if self.start == self.bytes.len() {
-            self.bytes.clear();
-            self.start = 0;
-        } else if self.start > 1 << 16 && self.start > self.bytes.len() / 2 {
-            self.bytes.drain(..self.start);
-            self.start = 0;
+    pub fn feed(&mut self, bytes: impl Into<Chunk>) {
+        let chunk = bytes.into();
+        if chunk.is_empty() {
+            return;
         }
-        self.bytes.extend_from_slice(bytes);
+        self.pending_bytes += chunk.len();
+        let rest = match self.chunks.back_mut() {
+            Some(last) => last.join(chunk),
+            None => Some(chunk),
+        };
+        self.chunks.extend(rest);
     }
 
     /// Switches digests from the next PDU on that [`Self::next_pdu`] has not returned yet.
@@ -73,7 +89,7 @@ impl Decoder {
     /// Bytes that are not yet part of a whole PDU: zero at a clean end of the stream.
     #[must_use]
     pub fn pending_bytes(&self) -> usize {
-        self.bytes.len() - self.start
+        self.pending_bytes
     }
 
     /// The next PDU, if it is there whole. Wrong digests are reported in the PDU, not as an error.
@@ -87,39 +103,91 @@ impl Decoder {
         if data_bytes > self.data_limit {
             return Err(DecodeError::DataTooLong { actual: data_bytes, limit: self.data_limit, opcode: pdu.opcode() });
         }
-        let header_end = BHS_BYTES + pdu.ahs_bytes();
-        let data_at = header_end + if self.digests.header { 4 } else { 0 };
-        let data_end = data_at + data_bytes;
-        let padded_end = data_at + data_bytes.next_multiple_of(4);
+        let pad_bytes = data_bytes.next_multiple_of(4) - data_bytes;
         let with_data_digest = self.digests.data && data_bytes != 0;
-        let end = padded_end + if with_data_digest { 4 } else { 0 };
-        let unread = &self.bytes[self.start..];
-        if unread.len() < end {
+        let digest_bytes = |on: bool| if on { DIGEST_BYTES } else { 0 };
+        let digests_bytes = digest_bytes(self.digests.header) + digest_bytes(with_data_digest);
+        if self.pending_bytes < BHS_BYTES + pdu.ahs_bytes() + data_bytes + pad_bytes + digests_bytes {
             return Ok(None);
         }
-        pdu.ahs = unread[BHS_BYTES..header_end].to_vec();
-        pdu.data = unread[data_at..data_end].to_vec();
-        pdu.pad = unread[data_end..padded_end].to_vec();
+        self.take(BHS_BYTES, |_| {});
+        pdu.ahs = self.take_vec(pdu.ahs_bytes());
         if self.digests.header {
-            pdu.header_digest_ok = Some(digest_is_right(&unread[..header_end], &unread[header_end..data_at]));
+            let digest = crc32c::crc32c_append(crc32c::crc32c(&pdu.bhs), &pdu.ahs);
+            pdu.header_digest_ok = Some(self.take_digest() == digest);
         }
+        let keep = self.keeps_blocks || !carries_blocks(pdu.opcode());
+        let mut data = Vec::with_capacity(if keep { data_bytes } else { 0 });
+        let mut digest = 0;
+        self.take(data_bytes, |part| {
+            if keep {
+                data.extend_from_slice(part);
+            }
+            if with_data_digest {
+                digest = crc32c::crc32c_append(digest, part);
+            }
+        });
+        pdu.data = data;
+        pdu.pad = self.take_vec(pad_bytes);
         if with_data_digest {
-            pdu.data_digest_ok = Some(digest_is_right(&unread[data_at..padded_end], &unread[padded_end..end]));
+            digest = crc32c::crc32c_append(digest, &pdu.pad);
+            pdu.data_digest_ok = Some(self.take_digest() == digest);
         }
-        self.start += end;
         Ok(Some(pdu))
     }
 
     /// The basic header segment of the next PDU, as soon as it is there, even when the rest is not.
     #[must_use]
     pub fn peek_header(&self) -> Option<[u8; BHS_BYTES]> {
+        if self.pending_bytes < BHS_BYTES {
+            return None;
+        }
         let mut bhs = [0; BHS_BYTES];
-        bhs.copy_from_slice(self.bytes.get(self.start..self.start + BHS_BYTES)?);
+        let mut at = 0;
+        for chunk in &self.chunks {
+            let part = chunk.len().min(BHS_BYTES - at);
+            bhs[at..at + part].copy_from_slice(&chunk[..part]);
+            at += part;
+            if at == BHS_BYTES {
+                break;
+            }
+        }
         Some(bhs)
+    }
+
+    /// Takes the next `length` bytes, which are there, part by part.
+    fn take(&mut self, mut length: usize, mut each: impl FnMut(&[u8])) {
+        self.pending_bytes -= length;
+        while length > 0 {
+            let front = self.chunks.front_mut().expect("the caller saw that there are so many bytes");
+            let part = length.min(front.len());
+            each(&front[..part]);
+            length -= part;
+            if part < front.len() {
+                front.advance(part);
+            } else {
+                self.chunks.pop_front();
+            }
+        }
+    }
+
+    fn take_vec(&mut self, length: usize) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(length);
+        self.take(length, |part| bytes.extend_from_slice(part));
+        bytes
+    }
+
+    /// The CRC goes onto the wire with its least significant byte first (RFC 7143, 13.1).
+    fn take_digest(&mut self) -> u32 {
+        let (mut digest, mut at) = ([0; DIGEST_BYTES], 0);
+        self.take(DIGEST_BYTES, |part| {
+            digest[at..at + part.len()].copy_from_slice(part);
+            at += part.len();
+        });
+        u32::from_le_bytes(digest)
     }
 }
 
-/// The CRC goes onto the wire with its least significant byte first (RFC 7143, 13.1).
-fn digest_is_right(covered: &[u8], digest: &[u8]) -> bool {
-    crc32c::crc32c(covered).to_le_bytes() == digest
+fn carries_blocks(code: u8) -> bool {
+    matches!(code, opcode::SCSI_COMMAND | opcode::DATA_OUT | opcode::DATA_IN)
 }

@@ -104,7 +104,7 @@ fn data_segment_over_the_limit_ends_the_stream() {
     let mut pdu = RawPdu::new(opcode::NOP_IN);
     pdu.data = vec![0; 513];
     let mut decoder = Decoder::new(512);
-    decoder.feed(&pdu.encode(Digests::default()));
+    decoder.feed(pdu.encode(Digests::default()));
     assert!(matches!(decoder.next_pdu(), Err(DecodeError::DataTooLong { actual: 513, limit: 512, .. })));
 }
 

@@ -75,9 +75,8 @@ pub(super) enum Expect {
 
 impl Session {
     pub(super) fn start_command(&mut self, step: &Step, attempt: u32, now: Duration) -> bool {
-        let commands = self.tasks.values().filter(|task| task.command().is_some()).count();
         let Some(lun) = lun_of(&step.verb) else { return true };
-        if commands >= self.plan.queue_depth as usize || self.is_held(lun) {
+        if self.tasks.command_count() >= self.plan.queue_depth as usize || self.is_held(lun) {
             return false;
         }
         let op = self.shared.op();

@@ -41,8 +41,7 @@ impl Management {
 impl Session {
     /// Starts the task management function of a step.
     pub(super) fn start_management(&mut self, step: &Step, now: Duration) -> bool {
-        let functions = self.tasks.values().filter(|task| matches!(task.kind, Kind::Management(_))).count();
-        if functions >= FUNCTIONS_MAX || !self.window_allows(step, now) {
+        if self.tasks.function_count() >= FUNCTIONS_MAX || !self.window_allows(step, now) {
             return false;
         }
         let immediate = step.immediate;
@@ -67,7 +66,7 @@ impl Session {
 
     /// ABORT TASK of the command with `tag`.
     pub(super) fn abort_task(&mut self, tag: u32, now: Duration) {
-        let Some(task) = self.tasks.get(&tag) else { return };
+        let Some(task) = self.tasks.get(tag) else { return };
         let Some(command) = task.command() else { return };
         let (cmd_sn, lun) = (task.cmd_sn, command.spec.lun);
         self.abort_referenced(tag, cmd_sn, vec![tag], lun, now);
@@ -80,20 +79,18 @@ impl Session {
 
     /// Whether no command may be sent to `lun` now: a function that covers several tasks is in flight there.
     pub(super) fn is_held(&self, lun: u16) -> bool {
-        self.tasks.values().any(|task| match &task.kind {
-            Kind::Management(management) => {
-                management.function != ABORT_TASK && management.lun.is_none_or(|held| held == lun)
-            }
-            _ => false,
-        })
+        let holds = |management: &Management| {
+            management.function != ABORT_TASK && management.lun.is_none_or(|held| held == lun)
+        };
+        self.tasks.functions().any(holds)
     }
 
     pub(super) fn receive_management(&mut self, pdu: &RawPdu, now: Duration) -> Result<(), Breach> {
         let tag = pdu.initiator_task_tag();
-        if !matches!(self.tasks.get(&tag), Some(Task { kind: Kind::Management(_), .. })) {
+        if !matches!(self.tasks.get(tag), Some(Task { kind: Kind::Management(_), .. })) {
             return Err(self.stranger(pdu));
         }
-        let Some(Task { kind: Kind::Management(management), .. }) = self.tasks.remove(&tag) else { return Ok(()) };
+        let Some(Task { kind: Kind::Management(management), .. }) = self.tasks.remove(tag) else { return Ok(()) };
         if let Some(reset) = management.reset {
             self.shared.resets.borrow_mut().over(reset);
         }
@@ -120,13 +117,13 @@ impl Session {
 
     /// The target had no room for the function: the commands it was to end are still what they were.
     pub(super) fn management_turned_away(&mut self, tag: u32, now: Duration) {
-        let Some(Task { kind: Kind::Management(management), .. }) = self.tasks.remove(&tag) else { return };
+        let Some(Task { kind: Kind::Management(management), .. }) = self.tasks.remove(tag) else { return };
         if let Some(reset) = management.reset {
             self.shared.resets.borrow_mut().over(reset);
         }
         for covered in management.covers {
-            if let Some(task) = self.tasks.get_mut(&covered) {
-                task.deadline.get_or_insert(now + AGAIN);
+            if self.tasks.get(covered).is_some_and(|task| !task.has_deadline()) {
+                self.tasks.set_deadline(covered, Some(now + AGAIN));
             }
         }
     }
@@ -134,13 +131,10 @@ impl Session {
     /// ABORT TASK was answered TASK DOES NOT EXIST: its status must be here, since answers keep their order, unless
     /// something else ended the task in silence.
     fn task_does_not_exist(&mut self, tag: u32) -> Result<(), Breach> {
-        let Some(command) = self.tasks.get(&tag).and_then(Task::command) else { return Ok(()) };
+        let Some(command) = self.tasks.command(tag) else { return Ok(()) };
         let (mark, lun) = (command.mark, command.spec.lun);
-        let covered = self.tasks.values().any(|task| match &task.kind {
-            Kind::Management(management) => management.function != ABORT_TASK && management.covers.contains(&tag),
-            _ => false,
-        });
-        if covered {
+        let covers = |management: &Management| management.function != ABORT_TASK && management.covers.contains(&tag);
+        if self.tasks.functions().any(covers) {
             return Ok(());
         }
         if self.shared.resets.borrow().since(mark, lun) == 0 {
@@ -153,7 +147,7 @@ impl Session {
 
     /// The command is gone for good.
     pub(super) fn fence(&mut self, tag: u32) {
-        let Some(Task { kind: Kind::Command(command), .. }) = self.tasks.remove(&tag) else { return };
+        let Some(Task { kind: Kind::Command(command), .. }) = self.tasks.remove(tag) else { return };
         self.shared.record(Event::Fence { op: command.op });
         self.report.fenced += 1;
         self.fenced_tags.insert(tag);
@@ -172,12 +166,8 @@ impl Session {
 
     /// Tags of the commands in flight for which `wanted` holds, oldest first.
     fn commands(&self, wanted: impl Fn(u16) -> bool) -> Vec<u32> {
-        let mut tags: Vec<(u64, u32)> = Vec::new();
-        for (tag, task) in &self.tasks {
-            if let Some(command) = task.command().filter(|command| wanted(command.spec.lun)) {
-                tags.push((command.op.0, *tag));
-            }
-        }
+        let wanted = self.tasks.commands().filter(|(_, command)| wanted(command.spec.lun));
+        let mut tags: Vec<(u64, u32)> = wanted.map(|(tag, command)| (command.op.0, tag)).collect();
         tags.sort_unstable();
         tags.into_iter().map(|(_, tag)| tag).collect()
     }

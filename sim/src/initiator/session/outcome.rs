@@ -40,7 +40,7 @@ const ATTEMPTS_MAX: u32 = 12;
 impl Session {
     pub(super) fn receive_response(&mut self, pdu: &RawPdu, now: Duration) -> Result<(), Breach> {
         let tag = pdu.initiator_task_tag();
-        let Some(command) = self.tasks.get(&tag).and_then(Task::command) else { return Err(self.stranger(pdu)) };
+        let Some(command) = self.tasks.command(tag) else { return Err(self.stranger(pdu)) };
         if pdu.response() != 0 {
             return Err(Breach::new("I9", format!("SCSI response {} (target failure), tag {tag:#x}", pdu.response())));
         }
@@ -63,7 +63,7 @@ impl Session {
 
     /// The command with `tag` ends with the status in `pdu`, a SCSI Response or a Data-In with S.
     pub(super) fn complete(&mut self, tag: u32, pdu: &RawPdu, now: Duration) -> Result<(), Breach> {
-        let Some(task) = self.tasks.remove(&tag) else { return Err(self.stranger(pdu)) };
+        let Some(task) = self.tasks.remove(tag) else { return Err(self.stranger(pdu)) };
         let Task { kind: Kind::Command(command), cmd_sn, immediate, .. } = task else { return Err(self.stranger(pdu)) };
         if !immediate {
             self.last_ended = Some((tag, cmd_sn, command.spec.lun));
@@ -88,7 +88,7 @@ impl Session {
 
     /// The command with `tag` was rejected, or answered with a status that asks to try again later.
     pub(super) fn refuse(&mut self, tag: u32, status: u8, now: Duration) {
-        if let Some(Task { kind: Kind::Command(command), .. }) = self.tasks.remove(&tag) {
+        if let Some(Task { kind: Kind::Command(command), .. }) = self.tasks.remove(tag) {
             self.put_off(command, status, now);
         }
     }
@@ -197,8 +197,7 @@ impl Session {
             let resets = self.shared.resets.borrow().since(self.login_mark, lun);
             attention.reported(resets)
         } else {
-            let same_unit = |task: &Task| task.command().is_some_and(|other| other.spec.lun == lun);
-            attention.passed(self.tasks.values().any(same_unit))
+            attention.passed(self.tasks.commands().any(|(_, other)| other.spec.lun == lun))
         };
         if let Err(message) = result {
             self.complain("T8", tag, command, &message);

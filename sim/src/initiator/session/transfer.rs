@@ -4,15 +4,13 @@ use std::time::Duration;
 
 use super::super::codec::{NO_TAG, RawPdu};
 use super::super::plan::Direction;
-use super::{Breach, Kind, Session, Task};
+use super::{Breach, Session};
 
 impl Session {
-    pub(super) fn receive_data_in(&mut self, pdu: &RawPdu, now: Duration) -> Result<(), Breach> {
+    pub(super) fn receive_data_in(&mut self, mut pdu: RawPdu, now: Duration) -> Result<(), Breach> {
         let tag = pdu.initiator_task_tag();
         let max_burst = self.parameters.max_burst;
-        let Some(Task { kind: Kind::Command(command), .. }) = self.tasks.get_mut(&tag) else {
-            return Err(self.stranger(pdu));
-        };
+        let Some(command) = self.tasks.command_mut(tag) else { return Err(self.stranger(&pdu)) };
         let offset = command.received.len();
         command.burst_bytes += pdu.data.len() as u32;
         let rules = [
@@ -33,27 +31,26 @@ impl Session {
             ));
         }
         command.data_in_pdus += 1;
-        if command.received.is_empty() && !pdu.is_final() {
-            command.received.reserve_exact(command.spec.expected_bytes as usize);
+        if command.received.is_empty() && pdu.has_status() {
+            command.received = std::mem::take(&mut pdu.data);
+        } else {
+            command.received.reserve_exact(command.spec.expected_bytes as usize - offset);
+            command.received.extend_from_slice(&pdu.data);
         }
-        command.received.extend_from_slice(&pdu.data);
         if pdu.is_final() {
             command.burst_bytes = 0;
         }
         if pdu.has_status() {
-            self.complete(tag, pdu, now)?;
+            self.complete(tag, &pdu, now)?;
         }
         Ok(())
     }
 
     pub(super) fn receive_r2t(&mut self, pdu: &RawPdu) -> Result<(), Breach> {
         let (tag, transfer_tag) = (pdu.initiator_task_tag(), pdu.target_transfer_tag());
-        let open_elsewhere =
-            self.tasks.values().filter_map(Task::command).any(|command| command.open_r2ts.contains(&transfer_tag));
+        let open_elsewhere = self.tasks.commands().any(|(_, command)| command.open_r2ts.contains(&transfer_tag));
         let parameters = &self.parameters;
-        let Some(Task { kind: Kind::Command(command), .. }) = self.tasks.get_mut(&tag) else {
-            return Err(self.stranger(pdu));
-        };
+        let Some(command) = self.tasks.command_mut(tag) else { return Err(self.stranger(pdu)) };
         let (offset, length) = (pdu.buffer_offset(), pdu.desired_length());
         let end = u64::from(offset) + u64::from(length);
         let mut lun = RawPdu::new(0);
@@ -87,7 +84,7 @@ impl Session {
         // Lent to be cut: the outbox copies segment by segment.
         let data = std::mem::take(&mut command.spec.data_out);
         self.push_data(lun, tag, transfer_tag, &data[..end as usize], offset);
-        if let Some(Task { kind: Kind::Command(command), .. }) = self.tasks.get_mut(&tag) {
+        if let Some(command) = self.tasks.command_mut(tag) {
             command.spec.data_out = data;
         }
         Ok(())

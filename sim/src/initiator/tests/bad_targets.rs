@@ -32,7 +32,7 @@ impl BadTarget {
             if self == Self::Silent {
                 continue;
             }
-            decoder.feed(&bytes);
+            decoder.feed(bytes);
             while let Ok(Some(pdu)) = decoder.next_pdu() {
                 for mut answer in answers(&pdu) {
                     numbers.stamp(&pdu, &mut answer);

@@ -9,6 +9,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use super::super::world::{Wire, World};
+use crate::chunk::Chunk;
 
 type Task = Pin<Box<dyn Future<Output = ()>>>;
 type Accept = dyn Fn(MemoryWorld, MemoryWire);
@@ -109,7 +110,7 @@ impl World for MemoryWorld {
 }
 
 impl Wire for MemoryWire {
-    fn recv(&self) -> impl Future<Output = io::Result<Vec<u8>>> {
+    fn recv(&self) -> impl Future<Output = io::Result<Chunk>> {
         std::future::poll_fn(|_| {
             let pipe = &self.incoming;
             let mut bytes = pipe.bytes.borrow_mut();
@@ -117,13 +118,13 @@ impl Wire for MemoryWire {
                 return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
             }
             if bytes.is_empty() {
-                return if pipe.closed.get() { Poll::Ready(Ok(Vec::new())) } else { Poll::Pending };
+                return if pipe.closed.get() { Poll::Ready(Ok(Vec::new().into())) } else { Poll::Pending };
             }
             // 1, 48, 7, everything, ...: headers are cut, PDUs run together.
             self.pieces.set(self.pieces.get() + 1);
             let piece = [1, 48, 7, usize::MAX][self.pieces.get() % 4].min(bytes.len());
             self.progress.set(true);
-            Poll::Ready(Ok(bytes.drain(..piece).collect()))
+            Poll::Ready(Ok(bytes.drain(..piece).collect::<Vec<u8>>().into()))
         })
     }
 

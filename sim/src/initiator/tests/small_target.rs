@@ -167,7 +167,7 @@ impl Connection {
                 return Some(pdu);
             }
             let bytes = self.wire.recv().await.ok().filter(|bytes| !bytes.is_empty())?;
-            self.decoder.feed(&bytes);
+            self.decoder.feed(bytes);
         }
     }
 

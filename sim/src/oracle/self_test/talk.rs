@@ -344,8 +344,10 @@ impl Talk {
             let at = Duration::from_secs(second);
             match step {
                 Step::Opened => oracle.opened(*connection, at, 0),
-                Step::Received(bytes) => bytes.chunks(most).for_each(|part| oracle.received(*connection, at, part)),
-                Step::Sent(bytes) => bytes.chunks(most).for_each(|part| oracle.sent(*connection, at, part)),
+                Step::Received(bytes) => {
+                    bytes.chunks(most).for_each(|part| oracle.received(*connection, at, &part.into()))
+                }
+                Step::Sent(bytes) => bytes.chunks(most).for_each(|part| oracle.sent(*connection, at, &part.into())),
                 Step::Core(event) => oracle.event(at, event),
                 Step::Closed => oracle.closed(*connection, at),
             }

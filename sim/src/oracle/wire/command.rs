@@ -53,7 +53,7 @@ impl Command {
     /// From a SCSI Command PDU.
     pub(super) fn new(pdu: &RawPdu, serial: u64, agreement: &Agreement) -> Self {
         let expected = pdu.expected_data_transfer_length();
-        let immediate_bytes = pdu.data.len() as u32;
+        let immediate_bytes = pdu.data_bytes() as u32;
         let unsolicited_open = pdu.writes() && !pdu.is_final();
         let broken = immediate_bytes > 0 && !(agreement.immediate_data && pdu.writes())
             || immediate_bytes > expected.min(agreement.first_burst_bytes)
@@ -100,7 +100,7 @@ impl Command {
 
     /// Data from the initiator.
     pub(super) fn data_out(&mut self, pdu: &RawPdu, agreement: &Agreement) {
-        let length = pdu.data.len() as u32;
+        let length = pdu.data_bytes() as u32;
         let ttt = pdu.target_transfer_tag();
         self.received = self.received.saturating_add(length);
         if pdu.data_digest_ok == Some(false) {
@@ -166,7 +166,7 @@ impl Command {
     /// Judges the data of a Data-In PDU (I4).
     pub(super) fn data_in(&mut self, pdu: &RawPdu, agreement: &Agreement, report: &mut Report<'_>) {
         let itt = pdu.initiator_task_tag();
-        let length = pdu.data.len() as u32;
+        let length = pdu.data_bytes() as u32;
         if pdu.data_sn() != self.data_in {
             report.add("I4", &format!("DataSN {} of task {itt:#x} should be {}", pdu.data_sn(), self.data_in));
         }

@@ -6,6 +6,7 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
+use crate::chunk::Chunk;
 use crate::initiator::codec::serial::before;
 use crate::initiator::codec::{Decoder, Digests, NO_TAG, RawPdu, opcode};
 
@@ -63,8 +64,8 @@ impl Connection {
     pub(super) fn new(initiator: u32, resets_before: u32) -> Self {
         Self {
             initiator,
-            inbound: Decoder::new(LONGEST_SEGMENT),
-            outbound: Decoder::new(LONGEST_SEGMENT),
+            inbound: Decoder::without_blocks(LONGEST_SEGMENT),
+            outbound: Decoder::without_blocks(LONGEST_SEGMENT),
             login: Login::default(),
             agreement: None,
             isid: [0; 6],
@@ -131,8 +132,8 @@ impl Connection {
     }
 
     /// The target consumed these bytes.
-    pub(super) fn received(&mut self, bytes: &[u8], shared: &mut Shared, report: &mut Report<'_>) {
-        self.inbound.feed(bytes);
+    pub(super) fn received(&mut self, bytes: &Chunk, shared: &mut Shared, report: &mut Report<'_>) {
+        self.inbound.feed(bytes.clone());
         self.pump(shared, report);
     }
 
@@ -269,8 +270,8 @@ impl Connection {
     }
 
     /// The network took these bytes from the target.
-    pub(super) fn sent(&mut self, bytes: &[u8], shared: &mut Shared, report: &mut Report<'_>) {
-        self.outbound.feed(bytes);
+    pub(super) fn sent(&mut self, bytes: &Chunk, shared: &mut Shared, report: &mut Report<'_>) {
+        self.outbound.feed(bytes.clone());
         while let Ok(Some(pdu)) = self.outbound.next_pdu() {
             self.response(&pdu, shared, report);
             self.pump(shared, report);
@@ -326,9 +327,9 @@ impl Connection {
             report.add("I6", &story);
         }
         if let Some(agreement) = &self.agreement
-            && pdu.data.len() > agreement.segment_bytes
+            && pdu.data_bytes() > agreement.segment_bytes
         {
-            let (length, most) = (pdu.data.len(), agreement.segment_bytes);
+            let (length, most) = (pdu.data_bytes(), agreement.segment_bytes);
             let story = format!("a segment of {length} bytes goes to a peer that takes {most} (task {itt:#x})");
             report.add("I6", &story);
         }

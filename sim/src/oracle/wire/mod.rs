@@ -20,6 +20,7 @@ use quintain_core::limits::Limits;
 
 use super::Finding;
 use super::events::EventOracle;
+use crate::chunk::Chunk;
 use crate::tap::Tap;
 
 use connection::Connection;
@@ -192,11 +193,11 @@ impl Tap for WireOracle {
         self.connections.insert(connection, Connection::new(initiator, resets_before));
     }
 
-    fn received(&mut self, connection: u64, at: Duration, bytes: &[u8]) {
+    fn received(&mut self, connection: u64, at: Duration, bytes: &Chunk) {
         self.with(connection, at, |connection, shared, report| connection.received(bytes, shared, report));
     }
 
-    fn sent(&mut self, connection: u64, at: Duration, bytes: &[u8]) {
+    fn sent(&mut self, connection: u64, at: Duration, bytes: &Chunk) {
         self.with(connection, at, |connection, shared, report| connection.sent(bytes, shared, report));
     }
 
