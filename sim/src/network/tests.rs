@@ -206,7 +206,7 @@ fn connects_fail_as_told() {
         let refused = network.connect(0).await.err().map(|error| error.kind());
         network.fail_connects(0, ConnectFault::AcceptFails, soon);
         let wire = network.connect(0).await.expect("the handshake is done");
-        let reset = wire.recv().await.map_err(|error| error.kind());
+        let reset = wire.recv().await.map(|chunk| chunk.to_vec()).map_err(|error| error.kind());
         network.fail_connects(0, ConnectFault::Hangs, soon);
         let hung = network.connect(0).await.err().map(|error| error.kind());
         (refused, reset, hung, executor.clock().now() >= soon)
