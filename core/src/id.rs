@@ -118,4 +118,10 @@ mod tests {
         assert_eq!(Lun(0x0001_0001_0000_0000).number(), None);
         assert_eq!(Lun(0xc101_0000_0000_0000).number(), None);
     }
+
+    #[test]
+    fn reserved_transfer_tag_is_left_out() {
+        assert_eq!(Ttt(7).next(), Ttt(8));
+        assert_eq!(Ttt(0xffff_fffe).next(), Ttt(0));
+    }
 }
