@@ -431,6 +431,35 @@ pub enum Verb {
         /// How long, in milliseconds.
         ms: u64,
     },
+    /// VERIFY with data to be compared: what the last READ or WRITE of this session and logical unit moved that ended
+    /// GOOD, or zeros for the first block if there was none.
+    Compare {
+        /// Logical unit.
+        lun: u16,
+        /// Blocks, at least one; no more than there are data for, unless one block is for all.
+        blocks: u32,
+        /// Form.
+        cdb: CdbSize,
+        /// BYTCHK 11b: each block with the one block that is sent.
+        #[serde(default, skip_serializing_if = "is_default")]
+        one_block: bool,
+        /// Near this byte, modulo their length, the data differ from what was moved.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        differs: Option<u32>,
+    },
+    /// START STOP UNIT.
+    StartStop {
+        /// Logical unit.
+        lun: u16,
+        /// Starts it.
+        start: bool,
+        /// IMMED: answer before it is done.
+        #[serde(default, skip_serializing_if = "is_default")]
+        early: bool,
+        /// NO_FLUSH: leave the cache alone.
+        #[serde(default, skip_serializing_if = "is_default")]
+        no_flush: bool,
+    },
 }
 
 /// What a hostile initiator does.

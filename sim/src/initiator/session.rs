@@ -5,6 +5,7 @@
 
 mod attention;
 mod command;
+mod compare;
 mod management;
 mod outcome;
 mod transfer;
@@ -21,6 +22,7 @@ use crate::history::{Nexus, OpId};
 use attention::Attention;
 use command::Command;
 pub(super) use command::stamped;
+use compare::Seen;
 use management::Management;
 
 /// The target broke a rule in a way that leaves the connection of no use.
@@ -81,6 +83,8 @@ pub(super) struct Session {
     last_ended: Option<(u32, u32, u16)>,
     outbox: VecDeque<Outgoing>,
     attentions: BTreeMap<u16, Attention>,
+    /// By LUN: what its last READ or WRITE moved that ended GOOD.
+    seen: BTreeMap<u16, Seen>,
     login_mark: u64,
     window_closed_since: Option<Duration>,
     last_received: Duration,
@@ -150,6 +154,7 @@ impl Session {
             last_ended: None,
             outbox: VecDeque::new(),
             attentions,
+            seen: BTreeMap::new(),
             login_mark,
             window_closed_since: None,
             last_received: now,

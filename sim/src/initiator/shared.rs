@@ -157,6 +157,12 @@ pub(super) fn parse_sense(sense: &[u8]) -> Option<(u8, u16)> {
     Some((key & 0x0f, u16::from_be_bytes(code)))
 }
 
+/// The INFORMATION field of fixed sense data, if it is valid (SPC-4, 4.5.3).
+pub(super) fn information(sense: &[u8]) -> Option<u32> {
+    let field = sense.get(3..7)?;
+    matches!(sense[0], 0xf0 | 0xf1).then(|| u32::from_be_bytes([field[0], field[1], field[2], field[3]]))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

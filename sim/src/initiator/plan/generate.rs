@@ -50,8 +50,12 @@ impl InitiatorPlan {
             let lun = draws.pick(luns).lun;
             return Self { hostile: Some(HostilePlan { lun, attacks }), discovery: false, ..plan };
         }
-        let steps = Workload::new(draws, luns, index).steps(draws, commands);
-        Self { steps, keeps_session: draws.chance(1, 2), ..plan }
+        let workload = Workload::new(draws, luns, index);
+        let mut steps = workload.steps(draws, commands);
+        let keeps_session = draws.chance(1, 2);
+        workload.compare(draws, &mut steps, commands);
+        workload.stop(draws, &mut steps, commands);
+        Self { steps, keeps_session, ..plan }
     }
 }
 
@@ -159,6 +163,28 @@ impl<'a> Workload<'a> {
             push(&mut steps, attribute, immediate, self.command(draws));
         }
         steps
+    }
+
+    /// Puts VERIFYs with data among the steps.
+    fn compare(&self, draws: &mut Draws, steps: &mut Vec<Step>, commands: usize) {
+        let count = commands * *draws.pick(&[0, 1, 2, 4]) / 32;
+        for _ in 0..count {
+            let (lun, blocks) = (draws.pick(self.luns).lun, draws.log_between(1, 64) as u32);
+            let cdb = *draws.pick(&[CdbSize::Ten, CdbSize::Twelve, CdbSize::Sixteen]);
+            let one_block = draws.chance(1, 4);
+            let differs = draws.chance(1, 3).then(|| draws.below(1 << 16) as u32);
+            insert(draws, steps, Verb::Compare { lun, blocks, cdb, one_block, differs });
+        }
+    }
+
+    /// Puts START STOP UNITs among the steps: whoever finds a logical unit stopped starts it.
+    fn stop(&self, draws: &mut Draws, steps: &mut Vec<Step>, commands: usize) {
+        let count = commands * *draws.pick(&[0, 0, 1, 3]) / 100;
+        for _ in 0..count {
+            let (lun, start) = (draws.pick(self.luns).lun, draws.chance(1, 4));
+            let (early, no_flush) = (draws.chance(1, 4), draws.chance(1, 4));
+            insert(draws, steps, Verb::StartStop { lun, start, early, no_flush });
+        }
     }
 
     /// One command.
@@ -303,6 +329,12 @@ fn size(draws: &mut Draws) -> CdbSize {
 
 fn push(steps: &mut Vec<Step>, attribute: Attribute, immediate: bool, verb: Verb) {
     steps.push(Step { id: steps.len() as u32, attribute, immediate, verb });
+}
+
+/// A step that came later than the others keeps their names.
+fn insert(draws: &mut Draws, steps: &mut Vec<Step>, verb: Verb) {
+    let (id, at) = (steps.len() as u32, draws.below(steps.len() as u64 + 1) as usize);
+    steps.insert(at, Step { id, attribute: Attribute::Simple, immediate: draws.chance(1, 16), verb });
 }
 
 fn attacks(draws: &mut Draws, count: usize) -> Vec<AttackStep> {

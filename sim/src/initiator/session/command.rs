@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::super::cdb;
 use super::super::codec::{NO_TAG, RawPdu};
 use super::super::plan::{CdbSize, Direction, Step, Verb};
+use super::compare::{Comparison, Seen};
 use super::{Kind, Outgoing, Session};
 use crate::history::{Action, Event, OpId, Unit, stamp};
 
@@ -42,6 +43,8 @@ pub(super) struct Spec {
     pub(super) data_out: Vec<u8>,
     pub(super) action: Action,
     pub(super) expect: Expect,
+    /// What a VERIFY compares.
+    pub(super) comparison: Option<Comparison>,
 }
 
 /// What a command must come to, when it is not refused for a reason of its own.
@@ -67,6 +70,8 @@ pub(super) enum Expect {
         descriptor: bool,
     },
     Luns,
+    /// GOOD when the blocks are what was sent, else MISCOMPARE.
+    Compared,
     /// CHECK CONDITION, ILLEGAL REQUEST with this additional sense code.
     Illegal(u16),
 }
@@ -79,7 +84,8 @@ impl Session {
             return false;
         }
         let op = self.shared.op();
-        let spec = Spec::new(&step.verb, self.shared.unit(lun).as_ref(), op, self.shared.seed);
+        let unit = self.shared.unit(lun);
+        let spec = Spec::new(&step.verb, unit.as_ref(), self.seen.get(&lun), op, self.shared.seed);
         let mark = self.shared.resets.borrow().mark();
         self.shared.record(Event::Invoke { op, nexus: self.nexus, lun, action: spec.action.clone() });
         self.report.commands += 1;
@@ -150,8 +156,8 @@ impl Session {
 }
 
 impl Spec {
-    /// The command of `verb`; `unit` is the logical unit it names, if that is mapped.
-    fn new(verb: &Verb, unit: Option<&Unit>, op: OpId, seed: u64) -> Self {
+    /// The command of `verb`; `unit` is the logical unit it names, if that is mapped, and `seen` what is known of it.
+    fn new(verb: &Verb, unit: Option<&Unit>, seen: Option<&Seen>, op: OpId, seed: u64) -> Self {
         let block_bytes = unit.map_or(512, |unit| unit.block_bytes);
         let lun = lun_of(verb).unwrap_or(0);
         let mut spec = match *verb {
@@ -178,7 +184,20 @@ impl Spec {
                 let action = Action::Synchronize { lba, blocks, immediate: early };
                 Self { action, ..Self::without_data(cdb::synchronize(sixteen, lba, blocks, early)) }
             }
-            Verb::Verify { lba, blocks, cdb, .. } => Self::without_data(cdb::verify(cdb, lba, blocks)),
+            Verb::Verify { lba, blocks, cdb, .. } => Self::without_data(cdb::verify(cdb, 0b00, lba, blocks)),
+            Verb::Compare { blocks, cdb, one_block, differs, .. } => {
+                let place = unit.map_or((512, 1), |unit| (unit.block_bytes, unit.blocks));
+                let comparison = Comparison::new(seen, place, blocks, one_block, differs);
+                let (lba, blocks) = comparison.range();
+                let data = comparison.data(seed, lun);
+                let cdb = cdb::verify(cdb, if one_block { 0b11 } else { 0b01 }, lba, blocks);
+                let spec = Self::data_out(cdb, data, Action::Read { lba, blocks }, Expect::Compared);
+                Self { comparison: Some(comparison), ..spec }
+            }
+            Verb::StartStop { start, early, no_flush, .. } => {
+                let action = Action::StartStop { start, flushes: !(start || early || no_flush) };
+                Self { action, ..Self::without_data(cdb::start_stop(start, early, no_flush)) }
+            }
             Verb::TestUnitReady { .. } => Self::without_data([0; 16]),
             Verb::Unknown { operation_code, .. } => {
                 let mut cdb = [0; 16];
@@ -230,6 +249,7 @@ impl Spec {
             data_out: Vec::new(),
             action: Action::Other { operation_code: cdb[0] },
             expect: Expect::Good,
+            comparison: None,
         }
     }
 
@@ -288,6 +308,8 @@ fn lun_of(verb: &Verb) -> Option<u16> {
         | Verb::RequestSense { lun, .. }
         | Verb::ReportLuns { lun, .. }
         | Verb::Unknown { lun, .. }
+        | Verb::Compare { lun, .. }
+        | Verb::StartStop { lun, .. }
         | Verb::InvalidField { lun, .. } => Some(lun),
         _ => None,
     }
