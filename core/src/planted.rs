@@ -62,6 +62,7 @@ catalogue! {
         ZombieWrite "zombie-write": "An abort does not wait for a command that a worker has.",
         AbortSkipsRunning "abort-skips-running": "ABORT TASK of a running command is confirmed and does nothing.",
         ReinstatementKeepsOld "reinstatement-keeps-old": "A new login does not wait for the old session's tasks.",
+        ContinuesWithTasks "continues-with-tasks": "A session goes on over another connection with its old tasks.",
     }
     "ordering" {
         OrderedOvertakes "ordered-overtakes": "An ORDERED task does not wait for older ones.",
@@ -70,6 +71,7 @@ catalogue! {
     "unit attention" {
         UnitAttentionTwice "unit-attention-twice": "A unit attention is reported twice.",
         UnitAttentionNever "unit-attention-never": "A unit attention is never established.",
+        ContinuesWithAttention "continues-with-attention": "A session that goes on is told that it was lost.",
     }
     "durability" {
         AckBeforeFlush "ack-before-flush": "SYNCHRONIZE CACHE answers GOOD before the flush is done.",

@@ -134,6 +134,10 @@ pub struct TargetPlan {
     pub send_stall_ms: u64,
     /// A closing connection.
     pub linger_ms: u64,
+    /// For what an initiator owes.
+    pub initiator_stall_ms: u64,
+    /// One session's WRITEs hold at most one n-th of the buffer pool.
+    pub pool_shares: u32,
 }
 
 impl Default for TargetPlan {
@@ -162,6 +166,8 @@ impl Default for TargetPlan {
             nop_timeout_ms: ms(limits.nop_timeout),
             send_stall_ms: ms(limits.send_stall),
             linger_ms: ms(limits.linger),
+            initiator_stall_ms: ms(limits.initiator_stall),
+            pool_shares: limits.pool_shares,
         }
     }
 }
@@ -190,6 +196,8 @@ impl TargetPlan {
             nop_timeout: ms(self.nop_timeout_ms),
             send_stall: ms(self.send_stall_ms),
             linger: ms(self.linger_ms),
+            initiator_stall: ms(self.initiator_stall_ms),
+            pool_shares: self.pool_shares,
             ..Limits::default()
         }
     }

@@ -91,7 +91,8 @@ impl Run {
         }
         let observers = Observers::new(&plan);
         let units = plan.units.iter().map(UnitPlan::unit).collect();
-        let shared = Shared::new(plan.seed, TARGET_NAME, units);
+        let mut shared = Shared::new(plan.seed, TARGET_NAME, units);
+        shared.initiator_stall = Duration::from_millis(plan.target.initiator_stall_ms);
         let network = Network::new(executor.clock(), plan.seed, plan.links.clone(), trace.clone(), observers.tap());
         let parts = ClusterParts {
             executor: executor.clone(),

@@ -44,6 +44,11 @@ impl<R: Runtime> Succession<R> {
         Ok(mem::replace(&mut *state, State::Claimed(successor)).claimant())
     }
 
+    /// Somebody is to go on with the session.
+    pub(crate) fn is_claimed(&self) -> bool {
+        matches!(*self.0.borrow(), State::Claimed(_))
+    }
+
     /// From now on nobody can go on with the session; gives the one that wanted to.
     pub(crate) fn close(&self) -> Option<Box<Successor<R>>> {
         self.0.replace(State::Closed).claimant()

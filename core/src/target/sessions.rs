@@ -63,7 +63,9 @@ impl<R: Runtime> Shard<R> {
             self.runtime.spawn(timers::watch(session.clone()));
             let why = Driver::new(self.clone(), session.clone()).run(&unread).await;
             session.connection.abort(why);
-            self.end_tasks(&session).await;
+            if !(crate::planted!(ContinuesWithTasks) && session.succession.is_claimed()) {
+                self.end_tasks(&session).await;
+            }
             // Nothing waits between the end of one session and the insertion of the one that goes on with it.
             let next = match session.succession.close() {
                 Some(successor) => Some(self.continue_session(&session, *successor)),
@@ -180,6 +182,11 @@ impl<R: Runtime> Shard<R> {
         let connection = handoff.id;
         let negotiated = old.negotiated.borrow().succeeded_by(&handoff.logged_in.outcome.negotiated);
         let identity = Identity { nexus: old.nexus, tsih: old.tsih, key: old.key.clone(), negotiated };
+        if crate::planted!(ContinuesWithAttention) {
+            old.target.iter().flat_map(|target| target.device.luns.values()).for_each(|unit| {
+                unit.attach(old.nexus, UnitAttention::NEXUS_LOSS);
+            });
+        }
         let begun = self.begin(successor, identity);
         self.runtime.event(&Event::SessionContinued { connection, nexus: old.nexus });
         self.mark_ended(old);

@@ -54,6 +54,7 @@ impl Observer {
             Event::SessionStarted { connection, nexus, discovery } => {
                 self.session_started(connection, nexus, discovery)
             }
+            Event::SessionContinued { connection, nexus } => self.session_continued(connection, nexus),
             Event::SessionEnded { nexus } => {
                 if let Some(peer) = self.peers.with(|directory| directory.sessions.remove(&nexus)) {
                     self.limited("session ended", Some(peer), |left_out| info!(%peer, left_out, "session ended"));
@@ -89,6 +90,14 @@ impl Observer {
         }
         self.peers.with(|directory| directory.sessions.insert(nexus, peer));
         self.limited("session started", Some(peer), |left_out| info!(%peer, left_out, "session started"));
+    }
+
+    fn session_continued(&self, connection: ConnectionId, nexus: NexusId) {
+        let Some(peer) = self.peer_of(connection) else { return };
+        self.peers.with(|directory| directory.sessions.insert(nexus, peer));
+        self.limited("session continued", Some(peer), |left_out| {
+            info!(%peer, left_out, "session goes on over a new connection");
+        });
     }
 
     fn observe_tasks(&self, event: &Event) {

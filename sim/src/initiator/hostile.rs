@@ -112,6 +112,7 @@ impl<W: World> Attacker<'_, W> {
             | Attack::SessionUnknown
             | Attack::TargetUnknown
             | Attack::NameMissing => self.login(step).await,
+            Attack::SecondConnection => self.second_connection(step).await,
             Attack::Slow | Attack::NeverReads | Attack::HoldsData | Attack::ImmediateFlood | Attack::OpenAndDrop => {
                 self.pace(step).await
             }

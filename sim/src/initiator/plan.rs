@@ -586,6 +586,8 @@ pub enum Attack {
     ImmediateFlood,
     /// Connections opened and dropped.
     OpenAndDrop,
+    /// A login that adds a connection to a session, which may have one.
+    SecondConnection,
 }
 
 impl Attack {
@@ -641,6 +643,7 @@ impl Attack {
         Self::HoldsData,
         Self::ImmediateFlood,
         Self::OpenAndDrop,
+        Self::SecondConnection,
     ];
 }
 

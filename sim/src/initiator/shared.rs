@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
+use std::time::Duration;
 
 use crate::history::{Event, History, OpId, Unit};
 
@@ -55,6 +56,8 @@ pub struct Shared {
     pub next_op: Rc<Cell<u64>>,
     /// Seed of the run: part of every stamp.
     pub seed: u64,
+    /// How long the target waits for the data of a WRITE before it gives the command up.
+    pub initiator_stall: Duration,
     /// Where the run is.
     pub phase: Rc<Cell<Phase>>,
     /// Name of the target to log in to.
@@ -75,6 +78,7 @@ impl Shared {
             violations: Rc::default(),
             next_op: Rc::default(),
             seed,
+            initiator_stall: Duration::from_secs(60),
             phase: Rc::new(Cell::new(Phase::Chaos)),
             target: target.into(),
             resets: Rc::default(),

@@ -148,6 +148,8 @@ fn target(draws: &mut Draws) -> TargetPlan {
         nop_timeout_ms: knob(&[500, 5_000]).unwrap_or(default.nop_timeout_ms),
         send_stall_ms: knob(&[2_000, 10_000]).unwrap_or(default.send_stall_ms),
         linger_ms: knob(&[10, 500]).unwrap_or(default.linger_ms),
+        initiator_stall_ms: knob(&[300, 2_000, 10_000]).unwrap_or(default.initiator_stall_ms),
+        pool_shares: as_u32(knob(&[1, 2, 8]), default.pool_shares),
     }
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::super::codec::{NO_TAG, RawPdu, opcode, text};
 use super::super::link::{Link, LinkError};
-use super::super::plan::{Attack, AttackStep};
+use super::super::plan::{Attack, AttackStep, Keys};
 use super::super::world::{Wire, World};
 use super::Attacker;
 use super::peer::variant;
@@ -179,6 +179,28 @@ impl<W: World> Attacker<'_, W> {
             self.complain("I7", step, &format!("login was answered with status {status:#06x}, expected {exact:04x?}"));
         }
         Ok(())
+    }
+
+    /// Too many connections (RFC 7143, 11.13.5): the session has its one, and is not to notice.
+    pub(super) async fn second_connection(&mut self, step: &AttackStep) -> Result<(), LinkError> {
+        let mut peer = self.peer(&Keys::default()).await?;
+        let mut link = Link::connect(&self.world, 1 << 16, self.connect_limit()).await?;
+        let mut pdu = self.request(TO_FULL_FEATURE, text::encode(&self.names()));
+        pdu.set_u16(14, peer.tsih);
+        pdu.set_u16(20, 1 + variant(step, 2) as u16 * 0xfffe);
+        link.send(pdu.sequenced(peer.cmd_sn, 0), self.world.now() + LISTEN).await?;
+        let status = link.recv(self.world.now() + LISTEN).await?.login_status();
+        link.wire.abort();
+        // The session may be gone meanwhile, or the target have other troubles.
+        if !matches!(status, 0x0206 | 0x020a) && status >> 8 != 3 {
+            self.complain("I7", step, &format!("a second connection was answered with status {status:#06x}"));
+        }
+        let tag = peer.tag();
+        let pdu = peer.test_unit_ready(tag);
+        let result = peer.send(pdu).await;
+        peer.listen().await;
+        self.leave(peer);
+        result
     }
 
     /// One long text over as many PDUs as it takes.

@@ -14,6 +14,8 @@ pub(super) struct Command {
     pub(super) op: OpId,
     pub(super) step: Step,
     pub(super) attempt: u32,
+    /// When it was put into the outbox.
+    pub(super) started: Duration,
     pub(super) spec: Spec,
     /// Data-In so far.
     pub(super) received: Vec<u8>,
@@ -110,6 +112,7 @@ impl Session {
             op,
             step: step.clone(),
             attempt,
+            started: now,
             spec,
             received: Vec::new(),
             data_in_pdus: 0,

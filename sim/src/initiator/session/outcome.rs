@@ -36,6 +36,8 @@ mod sense_key {
 const STOPPED: (u8, u16) = (sense_key::NOT_READY, 0x0402);
 /// MISCOMPARE DURING VERIFY OPERATION.
 const MISCOMPARE: (u8, u16) = (0xe, 0x1d00);
+/// Not enough data (RFC 7143, section 11.4.7.2), which the network can cause, too.
+const DATA_CAME_TOO_LATE: (u8, u16) = (sense_key::ABORTED_COMMAND, 0x0c0d);
 
 /// A command that was refused for the moment is sent this many times.
 const ATTEMPTS_MAX: u32 = 12;
@@ -168,8 +170,9 @@ impl Session {
             return Ok(());
         }
         let fits = match command.spec.expect {
+            // Whatever it asks for: it is judged when its data are there.
+            _ if (key, code) == DATA_CAME_TOO_LATE => command.can_be_late(now, self.shared.initiator_stall),
             Expect::Illegal(expected) => key == sense_key::ILLEGAL_REQUEST && code == expected,
-            _ if key == sense_key::ABORTED_COMMAND => true,
             Expect::Compared if key == sense_key::DATA_PROTECT => false,
             _ if key == sense_key::DATA_PROTECT => command.spec.direction == Some(Direction::Out) || code == 0x2707,
             _ if medium => {
@@ -272,6 +275,11 @@ impl Command {
     /// How long to wait before it is sent again.
     fn patience(&self) -> Duration {
         Duration::from_millis(1 << self.attempt.min(10))
+    }
+
+    /// The target may have waited for its data for as long as `stall`.
+    fn can_be_late(&self, now: Duration, stall: Duration) -> bool {
+        self.spec.direction == Some(Direction::Out) && self.started + stall <= now
     }
 }
 

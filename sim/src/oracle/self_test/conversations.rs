@@ -59,6 +59,53 @@ fn logins() -> Vec<Case<Talk>> {
             "another connection reinstates the session, whose connection is closed first",
             Talk::ready().reads(1, 512).closed().connect(2).logged_in(&[], &[]),
         ),
+        good(
+            "another connection goes on with the session, on its terms",
+            Talk::ready()
+                .closed()
+                .connect(2)
+                .asks_to_go_on(1)
+                .says(Talk::continued(1))
+                .reads(1, 3_072)
+                .says(data_in(1, 0, 0, 0, 1_024))
+                .says(data_in(1, F, 1, 1_024, 1_024))
+                .says(data_in(1, F | S, 2, 2_048, 1_024)),
+        ),
+        bad(
+            "I4",
+            "another connection goes on with the session, on other terms",
+            Talk::ready()
+                .closed()
+                .connect(2)
+                .asks_to_go_on(1)
+                .says(Talk::continued(1))
+                .reads(1, 3_072)
+                .says(data_in(1, 0, 0, 0, 1_024))
+                .says(data_in(1, 0, 1, 1_024, 1_024))
+                .says(data_in(1, F | S, 2, 2_048, 1_024)),
+        ),
+        bad("I7", "a session goes on that never was", Talk::opened().asks_to_go_on(1).says(Talk::continued(1))),
+        bad(
+            "I7",
+            "a session goes on that has another TSIH",
+            Talk::ready().closed().connect(2).asks_to_go_on(3).says(Talk::continued(3)),
+        ),
+        bad(
+            "I7",
+            "a session goes on under another TSIH",
+            Talk::ready().closed().connect(2).asks_to_go_on(1).says(Talk::continued(3)),
+        ),
+        bad(
+            "I9",
+            "the connection that was replaced still speaks",
+            Talk::ready()
+                .reads(1, 512)
+                .connect(2)
+                .asks_to_go_on(1)
+                .says(Talk::continued(1))
+                .back_to(1, 1)
+                .says(data_in(1, F | S, 0, 0, 512)),
+        ),
         bad("I7", "a SCSI Response in the login phase", Talk::opened().asks_to_log_in(&[]).says(response(1, 0))),
         bad("I7", "a login response that nobody asked for", Talk::opened().says(Talk::login_response(&[]))),
         bad("I7", "another stage than asked for", changed(|pdu| pdu.bhs[1] = 0x83)),

@@ -49,6 +49,10 @@ fn aborted(itt: u32) -> Event {
     Event::TaskAborted { nexus: NEXUS, lun: LUN, itt: Itt(itt), disowned: false }
 }
 
+fn continued() -> Event {
+    Event::SessionContinued { connection: ConnectionId(2), nexus: NEXUS }
+}
+
 fn raised(code: u16) -> Event {
     Event::UnitAttentionRaised { nexus: NEXUS, lun: LUN, code }
 }
@@ -88,6 +92,7 @@ pub(super) fn cases() -> Vec<Case<Vec<Event>>> {
         ),
         case(None, "a tag is used again", &[&simple, &[completed(1)], &simple, &[aborted(1)]]),
         case(None, "a session ends with its tasks", &[&simple, &[Event::SessionEnded { nexus: NEXUS }]]),
+        case(None, "a session goes on when its task has ended", &[&simple, &[aborted(1), continued()], &simple]),
         case(
             None,
             "a full task set answers for a task it never took",
@@ -108,6 +113,8 @@ pub(super) fn cases() -> Vec<Case<Vec<Event>>> {
         case(Some("T7"), "an aborted task completes", &[&simple, &[aborted(1), completed(1)]]),
         case(Some("T7"), "a task starts after its abort", &[&[created(1, SIMPLE), enabled(1), aborted(1), started(1)]]),
         case(Some("T7"), "a started task never ends", &[&forgotten]),
+        case(Some("T7"), "a task outlives its connection", &[&simple, &[continued()]]),
+        case(Some("I10"), "a session goes on that has ended", &[&[Event::SessionEnded { nexus: NEXUS }, continued()]]),
         case(
             Some("T8"),
             "a unit attention is reported twice",

@@ -171,7 +171,21 @@ impl Talk {
         self.asks(RawPdu::login(0x87, [1, 2, 3, 4, 5, 6], 0, 0, 0, data))
     }
 
+    /// A login to the session with this TSIH, which carries no key of the session.
+    pub(crate) fn asks_to_go_on(self, tsih: u16) -> Self {
+        let names = [("InitiatorName", "iqn.a"), ("TargetName", "iqn.t"), ("MaxRecvDataSegmentLength", "1024")];
+        self.asks(RawPdu::login(0x87, [1, 2, 3, 4, 5, 6], tsih, 0, 0, text::encode(&pairs(&names))))
+    }
+
     /// Its response.
+    pub(crate) fn continued(tsih: u16) -> RawPdu {
+        let mut pdu = Self::login_response(&[]);
+        pdu.set_u16(14, tsih);
+        pdu.data.clear();
+        pdu
+    }
+
+    /// The response to the first login.
     pub(crate) fn login_response(answers: &[(&str, &str)]) -> RawPdu {
         let usual = [
             ("MaxBurstLength", "2048"),
