@@ -92,6 +92,7 @@ impl Run {
         let observers = Observers::new(&plan);
         let units = plan.units.iter().map(UnitPlan::unit).collect();
         let mut shared = Shared::new(plan.seed, TARGET_NAME, units);
+        shared.pool_share_bytes = plan.target.pool_bytes / plan.target.pool_shares.max(1) as usize;
         shared.initiator_stall = Duration::from_millis(plan.target.initiator_stall_ms);
         let network = Network::new(executor.clock(), plan.seed, plan.links.clone(), trace.clone(), observers.tap());
         let parts = ClusterParts {

@@ -312,7 +312,7 @@ impl Session {
         let Some(task) = self.tasks.get_mut(&tag) else { return };
         task.deadline = None;
         match &task.kind {
-            Kind::Command(_) => self.abort_task(tag, now),
+            Kind::Command(_) => self.abort_task(tag, false, now),
             Kind::Management(management) => match management.next_rung() {
                 Some(lun) => self.reset_logical_unit(lun, now),
                 None => self.demand = Some(Demand::GiveUp),

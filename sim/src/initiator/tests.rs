@@ -47,7 +47,7 @@ fn plan(keys: Keys, verbs: Vec<Verb>) -> InitiatorPlan {
     plan.login_style = LoginStyle::OneShot;
     plan.discovery = false;
     plan.queue_depth = 4;
-    let step = |verb| Step { id: 0, attribute: Attribute::Simple, immediate: false, verb };
+    let step = |verb| Step { id: 0, attribute: Attribute::Simple, immediate: false, flat: false, verb };
     plan.steps = verbs.into_iter().map(step).collect();
     plan
 }
@@ -231,7 +231,7 @@ fn each_deviation_is_blamed_on_its_oracle() {
             read(7, 0, 8),
             read(7, 0, 8),
             Verb::Drain,
-            Verb::AbortTask { which: 0 },
+            Verb::AbortTask { which: 0, newest: false },
             Verb::Drain,
             Verb::BeyondEnd { lun: 0, direction: plan::Direction::In, blocks: 2, inside: 1, wraps: false },
             Verb::Drain,
@@ -267,7 +267,7 @@ fn audit_reads_back_what_was_written() {
 }
 
 fn attack(target: BadTarget, attacks: &[Attack]) -> (Report, Vec<Violation>) {
-    let shared = Shared::new(7, TARGET, units());
+    let shared = Shared { pool_share_bytes: 1 << 20, ..Shared::new(7, TARGET, units()) };
     let world = MemoryWorld::new(move |world, end| world.spawn(target.serve(end)));
     let step = |(id, attack): (usize, &Attack)| AttackStep { id: id as u32, amount: 4_710, attack: *attack };
     let attacks = attacks.iter().enumerate().map(step).collect();
@@ -316,6 +316,8 @@ fn attacks_blame_a_target_that_takes_everything() {
         (Attack::SessionUnknown, "I7"),
         (Attack::TargetUnknown, "I7"),
         (Attack::NameMissing, "I7"),
+        (Attack::GreedyWrites, "S4"),
+        (Attack::AbortUnsent, "T6"),
     ] {
         let (_, violations) = attack(BadTarget::Gullible, &[kind]);
         assert!(violations.iter().any(|violation| violation.oracle == oracle), "{kind:?}: {violations:?}");

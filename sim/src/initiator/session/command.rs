@@ -17,6 +17,8 @@ pub(super) struct Command {
     /// When it was put into the outbox.
     pub(super) started: Duration,
     pub(super) spec: Spec,
+    /// How its logical unit is addressed.
+    pub(super) lun_field: u64,
     /// Data-In so far.
     pub(super) received: Vec<u8>,
     /// Data-In PDUs so far.
@@ -108,12 +110,17 @@ impl Session {
         }
         let mut pdu = RawPdu::scsi_command(flags, lun, tag, spec.expected_bytes, &spec.cdb);
         pdu.data = spec.data_out[..immediate_bytes as usize].to_vec();
+        if step.flat {
+            pdu = pdu.flat();
+        }
+        let lun_field = pdu.lun_field();
         let command = Command {
             op,
             step: step.clone(),
             attempt,
             started: now,
             spec,
+            lun_field,
             received: Vec::new(),
             data_in_pdus: 0,
             burst_bytes: 0,
@@ -144,14 +151,15 @@ impl Session {
     }
 
     /// Puts `data` from `from` on into the outbox as one sequence of Data-Out PDUs.
-    pub(super) fn push_data(&mut self, lun: u16, tag: u32, transfer_tag: u32, data: &[u8], from: u32) {
+    pub(super) fn push_data(&mut self, lun_field: u64, tag: u32, transfer_tag: u32, data: &[u8], from: u32) {
         let segment = self.parameters.target_max_recv as usize;
         let parts = data[from as usize..].chunks(segment);
         let count = parts.len();
         for (number, part) in parts.enumerate() {
             let offset = from as usize + number * segment;
             let last = number + 1 == count;
-            let pdu = RawPdu::data_out(lun, tag, transfer_tag, number as u32, offset as u32, last, part);
+            let mut pdu = RawPdu::data_out(0, tag, transfer_tag, number as u32, offset as u32, last, part);
+            pdu.bhs[8..16].copy_from_slice(&lun_field.to_be_bytes());
             let closes = (last && transfer_tag != NO_TAG).then_some(transfer_tag);
             self.outbox.push_back(Outgoing { pdu, cmd_sn: 0, closes });
         }

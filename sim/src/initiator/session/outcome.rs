@@ -208,7 +208,7 @@ impl Session {
             return;
         }
         let verb = Verb::StartStop { lun, start: true, early: false, no_flush: false };
-        let step = Step { id: command.step.id, attribute: Attribute::Simple, immediate: false, verb };
+        let step = Step { id: command.step.id, attribute: Attribute::Simple, immediate: false, flat: false, verb };
         self.retries.push(Retry { at: now, step, attempt: 0 });
     }
 
