@@ -27,6 +27,8 @@ pub enum Event {
     },
     /// A connection was refused before login for a limit.
     ConnectionRefused {
+        /// Where it came from.
+        peer: SocketAddr,
         /// Which limit of [`crate::limits::Limits`].
         limit: &'static str,
     },
@@ -41,6 +43,15 @@ pub enum Event {
         connection: ConnectionId,
         /// Status-Class in the high byte, Status-Detail in the low one (RFC 7143, section 11.13.5).
         status: u16,
+    },
+    /// A connection ended before its login did, without an answer to it.
+    LoginBroken {
+        /// The connection.
+        connection: ConnectionId,
+        /// Why, in words for a log line.
+        why: &'static str,
+        /// The peer had said something, be it wrong.
+        spoke: bool,
     },
     /// A session entered full feature phase.
     SessionStarted {

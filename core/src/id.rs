@@ -39,6 +39,13 @@ impl Itt {
 impl Ttt {
     /// "No transfer": the reserved Target Transfer Tag.
     pub const NONE: Self = Self(0xffff_ffff);
+
+    /// The tag after this one; the reserved one is left out.
+    #[must_use]
+    pub fn next(self) -> Self {
+        let next = Self(self.0.wrapping_add(1));
+        if next == Self::NONE && !crate::planted!(TttReserved) { Self(0) } else { next }
+    }
 }
 
 /// Initiator Session ID: six bytes chosen by the initiator (RFC 7143, section 11.12.5).

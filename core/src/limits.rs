@@ -47,6 +47,8 @@ pub struct Limits {
     pub write_list_bytes: usize,
     /// Bytes of data of one command (VPD B0, MAXIMUM TRANSFER LENGTH).
     pub transfer_bytes: u32,
+    /// Calls in a row by which a transfer from or to a disk comes no block further; then it fails.
+    pub transfer_interruptions: u32,
     /// Bytes of the buffer pool of one shard.
     pub pool_bytes: usize,
     /// One session's WRITEs hold at most this part of the pool (one n-th) while their data are on the way.
@@ -94,6 +96,7 @@ impl Default for Limits {
             write_list_pdus: 4_096,
             write_list_bytes: 16 * 1024 * 1024,
             transfer_bytes: 4 * 1024 * 1024,
+            transfer_interruptions: 64,
             pool_bytes: 128 * 1024 * 1024,
             pool_shares: 4,
             abort_deadline: Duration::from_secs(5),

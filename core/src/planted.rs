@@ -3,6 +3,9 @@
 //! Each is one line of core behind [`planted!`](crate::planted!). They exist only under `cfg(simulation)`; in the
 //! daemon's compilation the macro is the constant `false`. The plan of a run selects at most one.
 
+#[cfg(simulation)]
+use crate::wire::SerialNumber;
+
 /// Declares the bugs: each with its class, its name on the command line, and its story.
 #[cfg(simulation)]
 macro_rules! catalogue {
@@ -48,6 +51,9 @@ catalogue! {
         StatSnOnR2t "stat-sn-on-r2t": "An R2T uses up a StatSN.",
         StatSnLoginSkips "stat-sn-login-skips": "A login response does not advance StatSN.",
         DataSnStuck "data-sn-stuck": "DataSN stops at two.",
+        TttReserved "ttt-reserved": "The Target Transfer Tag takes the reserved value before it wraps.",
+        DeadlineWraps "deadline-wraps": "What an initiator owes is timed in 32 bits of milliseconds.",
+        StatSnShared "stat-sn-shared": "All connections count in one StatSN.",
     }
     "data transfer" {
         R2tPastEdtl "r2t-past-edtl": "The last of several R2Ts asks for a block too much.",
@@ -61,6 +67,8 @@ catalogue! {
     }
     "abort" {
         ZombieWrite "zombie-write": "An abort does not wait for a command that a worker has.",
+        AbortForeign "abort-foreign": "ABORT TASK searches the tasks of other sessions, too.",
+        ResetEveryLun "reset-every-lun": "LOGICAL UNIT RESET resets every logical unit.",
         AbortSkipsRunning "abort-skips-running": "ABORT TASK of a running command is confirmed and does nothing.",
         ReinstatementKeepsOld "reinstatement-keeps-old": "A new login does not wait for the old session's tasks.",
         AbortOfAborted "abort-of-aborted": "A task that another function is aborting is said not to exist.",
@@ -76,6 +84,7 @@ catalogue! {
         HeadOfQueueLast "head-of-queue-last": "A HEAD OF QUEUE task waits like any other.",
     }
     "unit attention" {
+        AttentionForeign "attention-foreign": "The first unit attention of a nexus goes to another one.",
         UnitAttentionTwice "unit-attention-twice": "A unit attention is reported twice.",
         UnitAttentionNever "unit-attention-never": "A unit attention is never established.",
         ContinuesWithAttention "continues-with-attention": "A session that goes on is told that it was lost.",
@@ -86,8 +95,10 @@ catalogue! {
         StickyForgotten "sticky-forgotten": "After a failed flush the next one succeeds.",
         FuaIgnored "fua-ignored": "FUA on a write is ignored.",
         WriteErrorGood "write-error-good": "A cached write that failed is answered GOOD.",
+        ShortWriteGood "short-write-good": "A write that the disk did in part is taken for whole.",
     }
     "medium access" {
+        ShortReadGood "short-read-good": "A read that the disk did in part is taken for whole.",
         NullioStale "nullio-stale": "A read of nullio returns what the buffer held before.",
         ReadWrongBlock4k "read-wrong-block-4k": "A read of 4,096-byte blocks computes its place with 512.",
         LbaCheckWraps "lba-check-wraps": "The check of LBA plus length wraps around.",
@@ -101,6 +112,7 @@ catalogue! {
         BufferLeakOnAbort "buffer-leak-on-abort": "The buffer of an aborted read is never given back.",
         PoolShareIgnored "pool-share-ignored": "One session's WRITEs may hold the whole buffer pool.",
         StalledWriteKept "stalled-write-kept": "A WRITE whose data never come is never given up.",
+        SessionCycle "session-cycle": "A session that ends keeps the commands that waited for a gap, and they keep it.",
         WindowLeaks "window-leaks": "Now and then a command keeps its place in the window.",
     }
 }
@@ -114,6 +126,20 @@ thread_local! {
 #[cfg(simulation)]
 pub fn select(bug: Option<Bug>) {
     SELECTED.with(|selected| selected.set(bug));
+}
+
+/// The bug `stat-sn-shared`: from the second connection on, each goes on where the last to send a status is.
+#[cfg(simulation)]
+pub(crate) fn share_stat_sn(own: &std::cell::Cell<SerialNumber>) {
+    thread_local! {
+        static LAST: std::cell::Cell<Option<SerialNumber>> = const { std::cell::Cell::new(None) };
+    }
+    if active(Bug::StatSnShared) {
+        LAST.with(|last| {
+            own.set(last.get().unwrap_or_else(|| own.get()));
+            last.set(Some(own.get().next()));
+        });
+    }
 }
 
 /// Whether `bug` is the selected one.

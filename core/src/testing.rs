@@ -246,6 +246,7 @@ struct DiskState {
     physical_block_bytes: u32,
     operations: RefCell<Vec<DiskOperation>>,
     failures: RefCell<VecDeque<(DiskVerb, i32)>>,
+    shortened: RefCell<VecDeque<(DiskVerb, usize)>>,
     held: Cell<Option<DiskVerb>>,
     released: Notify,
 }
@@ -259,6 +260,7 @@ impl MemoryDisk {
             physical_block_bytes,
             operations: RefCell::default(),
             failures: RefCell::default(),
+            shortened: RefCell::default(),
             held: Cell::default(),
             released: Notify::default(),
         }))
@@ -267,6 +269,11 @@ impl MemoryDisk {
     /// The next operation of this kind fails with this system error.
     pub(crate) fn fail_next(&self, verb: DiskVerb, errno: i32) {
         self.0.failures.borrow_mut().push_back((verb, errno));
+    }
+
+    /// The next transfer of this kind that does not fail moves so many bytes.
+    pub(crate) fn shorten_next(&self, verb: DiskVerb, bytes: usize) {
+        self.0.shortened.borrow_mut().push_back((verb, bytes));
     }
 
     /// Operations of this kind do not end before [`MemoryDisk::release`].
@@ -299,30 +306,47 @@ impl MemoryDisk {
             None => Ok(()),
         }
     }
+
+    /// How many of `length` bytes a transfer moves.
+    fn moved(&self, length: usize, verb: DiskVerb) -> usize {
+        let mut shortened = self.0.shortened.borrow_mut();
+        let next = shortened.iter().position(|(short, _)| *short == verb);
+        next.and_then(|at| shortened.remove(at)).map_or(length, |(_, bytes)| bytes.min(length))
+    }
 }
 
 impl Disk for MemoryDisk {
     type Buf = TestBuf;
 
-    async fn read(&self, offset_bytes: u64, mut buf: TestBuf) -> (io::Result<()>, TestBuf) {
-        let (at, len) = (offset_bytes as usize, buf.bytes.len());
-        let result = self.begin(DiskOperation::Read(offset_bytes, len), DiskVerb::Read).await;
-        if result.is_ok() {
-            buf.bytes.copy_from_slice(&self.0.cached.borrow()[at..at + len]);
+    async fn read(&self, offset_bytes: u64, mut buf: TestBuf, range: Range<usize>) -> (io::Result<usize>, TestBuf) {
+        let at = offset_bytes as usize;
+        if let Err(error) = self.begin(DiskOperation::Read(offset_bytes, range.len()), DiskVerb::Read).await {
+            return (Err(error), buf);
         }
-        (result, buf)
+        let moved = self.moved(range.len(), DiskVerb::Read);
+        buf.bytes[range][..moved].copy_from_slice(&self.0.cached.borrow()[at..at + moved]);
+        (Ok(moved), buf)
     }
 
-    async fn write(&self, offset_bytes: u64, buf: TestBuf, durability: Durability) -> (io::Result<()>, TestBuf) {
-        let (at, len) = (offset_bytes as usize, buf.bytes.len());
-        let result = self.begin(DiskOperation::Write(offset_bytes, len, durability), DiskVerb::Write).await;
-        if result.is_ok() {
-            self.0.cached.borrow_mut()[at..at + len].copy_from_slice(&buf.bytes);
-            if durability == Durability::Durable {
-                self.0.durable.borrow_mut()[at..at + len].copy_from_slice(&buf.bytes);
-            }
+    async fn write(
+        &self,
+        offset_bytes: u64,
+        buf: TestBuf,
+        range: Range<usize>,
+        durability: Durability,
+    ) -> (io::Result<usize>, TestBuf) {
+        let at = offset_bytes as usize;
+        let operation = DiskOperation::Write(offset_bytes, range.len(), durability);
+        if let Err(error) = self.begin(operation, DiskVerb::Write).await {
+            return (Err(error), buf);
         }
-        (result, buf)
+        let moved = self.moved(range.len(), DiskVerb::Write);
+        let bytes = &buf.bytes[range][..moved];
+        self.0.cached.borrow_mut()[at..at + moved].copy_from_slice(bytes);
+        if durability == Durability::Durable {
+            self.0.durable.borrow_mut()[at..at + moved].copy_from_slice(bytes);
+        }
+        (Ok(moved), buf)
     }
 
     async fn flush(&self) -> io::Result<()> {

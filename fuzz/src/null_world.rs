@@ -69,16 +69,24 @@ impl MemoryDisk {
 impl Disk for MemoryDisk {
     type Buf = Vec<u8>;
 
-    async fn read(&self, offset_bytes: u64, mut buf: Vec<u8>) -> (io::Result<()>, Vec<u8>) {
-        let range = self.range(offset_bytes, buf.len());
-        buf.copy_from_slice(&self.bytes.borrow()[range]);
-        (Ok(()), buf)
+    async fn read(&self, offset_bytes: u64, mut buf: Vec<u8>, range: Range<usize>) -> (io::Result<usize>, Vec<u8>) {
+        let length_bytes = range.len();
+        let there = self.range(offset_bytes, length_bytes);
+        buf[range].copy_from_slice(&self.bytes.borrow()[there]);
+        (Ok(length_bytes), buf)
     }
 
-    async fn write(&self, offset_bytes: u64, buf: Vec<u8>, _: Durability) -> (io::Result<()>, Vec<u8>) {
-        let range = self.range(offset_bytes, buf.len());
-        self.bytes.borrow_mut()[range].copy_from_slice(&buf);
-        (Ok(()), buf)
+    async fn write(
+        &self,
+        offset_bytes: u64,
+        buf: Vec<u8>,
+        range: Range<usize>,
+        _: Durability,
+    ) -> (io::Result<usize>, Vec<u8>) {
+        let length_bytes = range.len();
+        let there = self.range(offset_bytes, length_bytes);
+        self.bytes.borrow_mut()[there].copy_from_slice(&buf[range]);
+        (Ok(length_bytes), buf)
     }
 
     async fn flush(&self) -> io::Result<()> {

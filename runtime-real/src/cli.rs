@@ -190,14 +190,22 @@ fn set(argument: &mut LunArgument, key: &str, value: &str) -> Result<(), String>
             argument.number = Some(number.ok_or_else(|| format!("a LUN is a number from 0 to {LUN_MAX}"))?);
         }
         "size" => request.size = Some(value.parse::<Size>().map_err(|error| error.to_string())?),
-        "type" => request.kind = Some(Kind::from_str(value, false)?),
-        "mode" => request.mode = Some(Mode::from_str(value, false)?),
+        "type" => request.kind = Some(choice(key, value)?),
+        "mode" => request.mode = Some(choice(key, value)?),
         "block-size" => request.block_bytes = Some(block_size(value)?),
         "scsi-id" => request.scsi_id = Some(printable(value, 16)?),
         "serial" => request.serial = Some(printable(value, 32)?),
         _ => return Err(format!("there is no key \"{key}\"; the keys are {}", KEYS.join(", "))),
     }
     Ok(())
+}
+
+fn choice<T: ValueEnum>(key: &str, value: &str) -> Result<T, String> {
+    T::from_str(value, false).map_err(|_| {
+        let values = T::value_variants().iter().filter_map(ValueEnum::to_possible_value);
+        let names: Vec<String> = values.map(|value| value.get_name().to_owned()).collect();
+        format!("{key} cannot be \"{value}\"; it is one of {}", names.join(", "))
+    })
 }
 
 const KEYS: [&str; 7] = ["lun", "size", "type", "mode", "block-size", "scsi-id", "serial"];
@@ -249,6 +257,8 @@ mod tests {
             ("a,lun=16384", "0 to 16383"),
             ("a,colour=red", "the keys are"),
             ("a,serial=", "printable"),
+            ("a,mode=fast", "mode cannot be \"fast\"; it is one of wt, wb, ro"),
+            ("a,type=tape", "it is one of fileio, blockio, nullio"),
             ("a,block-size=1024", "512 or 4096"),
             (",size=1GiB", "key=value"),
         ] {

@@ -59,6 +59,16 @@ pub enum ServeError {
         /// Reading would have been enough.
         read_only: bool,
     },
+    /// The kernel says no to a new file.
+    #[error(
+        "no permission to create {}; run as a user who may write to its directory, or let one create it (truncate \
+         --size)",
+        path.display()
+    )]
+    CreatePermission {
+        /// The file.
+        path: PathBuf,
+    },
     /// The file system is mounted read-only, or the file is immutable.
     #[error("{} cannot be written (read-only file system or device); serve it with --mode ro", path.display())]
     ReadOnly {
@@ -104,6 +114,19 @@ pub enum ServeError {
         path: PathBuf,
         /// Its size.
         size: Size,
+    },
+    /// A disk cannot get the size that the command line says.
+    #[error(
+        "{thing} cannot get {} bytes: a disk has a whole number of {block_bytes}-byte blocks, at least one; \
+         choose another --size, like 1GiB", size.bytes()
+    )]
+    WrongSize {
+        /// The file to be created, or the logical unit.
+        thing: String,
+        /// What the command line says.
+        size: Size,
+        /// The block size.
+        block_bytes: u32,
     },
     /// Its size is not a whole number of blocks.
     #[error(
@@ -169,6 +192,14 @@ pub enum ServeError {
     AddressInUse {
         /// The address.
         address: SocketAddr,
+    },
+    /// Two addresses of one command line are the same, or one of them is all addresses.
+    #[error("address {second} is a part of {first}, which is listened on already; give --listen only one of them")]
+    AddressTwice {
+        /// What was named first.
+        first: SocketAddr,
+        /// What was named again.
+        second: SocketAddr,
     },
     /// It is no address of this machine.
     #[error("address {address} does not belong to this machine; see `ip address`, or use 0.0.0.0 or [::] for all")]

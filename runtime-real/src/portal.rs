@@ -35,7 +35,23 @@ pub fn parse(text: &str) -> Result<SocketAddr, String> {
 /// What the kernel says about the first that fails.
 pub fn bind(addresses: &[SocketAddr]) -> Result<Vec<TcpListener>, ServeError> {
     let patience = Instant::now() + PATIENCE;
-    addresses.iter().map(|address| bind_one(*address, patience)).collect()
+    let bind = |(number, &address): (usize, &SocketAddr)| {
+        // What this process has already will not become free.
+        if let Some(&first) = addresses[..number].iter().find(|first| overlap(**first, address)) {
+            return Err(ServeError::AddressTwice { first, second: address });
+        }
+        bind_one(address, patience)
+    };
+    addresses.iter().enumerate().map(bind).collect()
+}
+
+/// Whether nobody can listen on both. Port 0 is another one each time.
+fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
+    let all = |address: SocketAddr, of: SocketAddr| {
+        // [::] takes connections over IPv4, too.
+        address.ip().is_unspecified() && (address.is_ipv6() || of.is_ipv4())
+    };
+    one.port() == other.port() && one.port() != 0 && (one.ip() == other.ip() || all(one, other) || all(other, one))
 }
 
 /// The ring of a killed process frees its port late: an address in use is tried again for a while.

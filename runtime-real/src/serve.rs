@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::num::NonZero;
 use std::process::ExitCode;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use quintain_core::limits::Limits;
 use quintain_core::target::{NodeConfig, StopReport, TargetConfig};
@@ -53,7 +53,7 @@ fn start(arguments: &ServeArguments) -> Result<Daemon, ServeError> {
     if let Some(workers) = arguments.workers {
         limits.workers = workers;
     }
-    let node = NodeConfig { targets: vec![target], limits, initial_stat_sn: None };
+    let node = NodeConfig { targets: vec![target], limits, initial_stat_sn: None, initial_ttt: 0 };
     let shards = NonZero::new(arguments.cores).unwrap_or(NonZero::<u16>::MIN);
     let daemon = Daemon::start(Setup { node, disks, listeners, shards })?;
     announce(arguments.log, &Banner { target: &name, luns: &luns, portals: daemon.addresses() });
@@ -82,8 +82,10 @@ fn announce(format: log::Format, banner: &Banner<'_>) {
 fn stop_on_signal(daemon: Daemon, mut signals: Signals) -> ExitCode {
     let _ = signals.forever().next();
     info!("stopping; a second signal ends at once");
+    let first = Instant::now();
     thread::spawn(move || {
-        let _ = signals.forever().next();
+        // Whoever signals a process and then its group does not mean it twice.
+        let _ = signals.forever().find(|_| first.elapsed() >= SAME_SIGNAL);
         error!("ended by a second signal; acknowledged data in volatile caches was not flushed");
         std::process::exit(1);
     });
@@ -122,5 +124,7 @@ fn raise_descriptor_limit() {
     let _ = setrlimit(Resource::Nofile, limit);
 }
 
+/// Signals that come so close after the first are the same one.
+const SAME_SIGNAL: Duration = Duration::from_secs(1);
 /// How long commands in flight may take to finish.
 const STOP_DEADLINE: Duration = Duration::from_secs(10);

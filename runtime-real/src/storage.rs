@@ -96,7 +96,7 @@ fn open_one(number: u16, request: &LunRequest, target: &str, machine: &str) -> R
 fn open_nullio(number: u16, request: &LunRequest, mode: cli::Mode) -> Result<OpenedLun, ServeError> {
     let size = request.size.ok_or(ServeError::NullioWithoutSize { number })?;
     let block_bytes = request.block_bytes.unwrap_or(FILE_BLOCK_BYTES);
-    check_size(Path::new("the nullio disk"), size, block_bytes)?;
+    check_wanted_size(&format!("LUN {number} (nullio)"), size, block_bytes)?;
     let config = config(BackendKind::Nullio { size_bytes: size.bytes() }, mode, block_bytes);
     Ok(OpenedLun { config, disk: None, path: None, size, created: false })
 }
@@ -141,10 +141,11 @@ fn create(path: &Path, request: &LunRequest, mode: cli::Mode) -> Result<OpenedLu
         return Err(ServeError::NotABlockDevice { path: path.to_path_buf() });
     }
     let block_bytes = request.block_bytes.unwrap_or(FILE_BLOCK_BYTES);
-    check_size(path, size, block_bytes)?;
+    check_wanted_size(&path.display().to_string(), size, block_bytes)?;
     let create = OpenOptions::new().read(true).write(true).create_new(true).open(path);
     let mut file = create.map_err(|error| match error.kind() {
         io::ErrorKind::NotFound => ServeError::MissingDirectory { path: path.to_path_buf() },
+        io::ErrorKind::PermissionDenied => ServeError::CreatePermission { path: path.to_path_buf() },
         _ => file_error(path, "created", false, error),
     })?;
     lock(path, &file, false)?;
@@ -236,6 +237,14 @@ fn check_size(path: &Path, size: Size, block_bytes: u32) -> Result<(), ServeErro
     }
     if !size.bytes().is_multiple_of(u64::from(block_bytes)) {
         return Err(ServeError::Unaligned { path, size, block_bytes });
+    }
+    Ok(())
+}
+
+/// The size of something that is still to be made.
+fn check_wanted_size(thing: &str, size: Size, block_bytes: u32) -> Result<(), ServeError> {
+    if size.bytes() == 0 || !size.bytes().is_multiple_of(u64::from(block_bytes)) {
+        return Err(ServeError::WrongSize { thing: thing.to_owned(), size, block_bytes });
     }
     Ok(())
 }

@@ -37,10 +37,10 @@ fn device_gives_back_what_was_written() {
         ] {
             let mut buf = runtime.alloc(len).expect("there is room");
             buf.as_mut().fill(len as u8 ^ 0x5a);
-            let (written, buf) = disk.write(offset, buf, durability).await;
-            written.expect("a write");
-            let (read, back) = disk.read(offset, runtime.alloc(len).expect("there is room")).await;
-            read.expect("a read");
+            let (written, buf) = disk.write(offset, buf, 0..len, durability).await;
+            assert_eq!(written.expect("a write"), len);
+            let (read, back) = disk.read(offset, runtime.alloc(len).expect("there is room"), 0..len).await;
+            assert_eq!(read.expect("a read"), len);
             assert!(back.as_ref() == buf.as_ref());
         }
         disk.flush().await.expect("a flush");

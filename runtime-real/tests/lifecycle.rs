@@ -38,6 +38,17 @@ fn sigint_ends_it_too_on_two_cores_with_an_open_connection() {
     assert_eq!(status.code(), Some(0), "{log}");
 }
 
+/// A shell's `timeout` signals the process and then its group.
+#[test]
+fn signal_that_comes_twice_at_once_is_one() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let daemon = Daemon::start(directory.path(), &["disk.img", "--size", "8MiB"]);
+    kill_process(Pid::from_child(&daemon.child), Signal::TERM).expect("it runs");
+    let (status, log) = daemon.end(Signal::INT);
+    assert_eq!(status.code(), Some(0), "{log}");
+    assert!(!log.contains("second signal;"), "{log}");
+}
+
 #[test]
 fn killed_daemon_starts_again_on_the_same_port_and_file() {
     let directory = tempfile::tempdir().expect("a temporary directory");

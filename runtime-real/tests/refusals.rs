@@ -4,6 +4,7 @@
 use std::fs::{self, File};
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Output};
 
@@ -100,6 +101,18 @@ fn nothing_is_created_when_another_logical_unit_is_wrong() {
 }
 
 #[test]
+fn size_that_no_disk_can_have_is_refused_and_nothing_is_created() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    for (size, bytes) in [("0", "0 bytes"), ("100", "100 bytes"), ("1000000", "1000000 bytes")] {
+        let message = refused(directory.path(), &["new.img", "--size", size]);
+        assert_says(&message, &["new.img cannot get", bytes, "512-byte blocks", "choose another --size"]);
+        let message = refused(directory.path(), &["--type", "nullio", "--size", size]);
+        assert_says(&message, &["LUN 0 (nullio) cannot get", bytes]);
+    }
+    assert!(!directory.path().join("new.img").exists());
+}
+
+#[test]
 fn wrong_target_name_is_refused_and_nothing_is_created() {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let message = refused(directory.path(), &["new.img", "--size", "1MiB", "--iqn", "Bad_Name"]);
@@ -117,23 +130,54 @@ fn address_in_use_is_refused() {
 }
 
 #[test]
+fn address_that_is_named_twice_is_refused() {
+    let directory = with_file(1 << 20);
+    let free = TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("a port").port();
+    for first in ["127.0.0.1", "0.0.0.0", "[::]"] {
+        let (first, second) = (format!("{first}:{free}"), format!("127.0.0.1:{free}"));
+        let message = refused(directory.path(), &["disk.img", "--listen", &first, "--listen", &second]);
+        assert_says(&message, &[&format!("address {second} is a part of {first}"), "only one of them"]);
+    }
+}
+
+#[test]
 fn address_of_another_machine_is_refused() {
     let directory = with_file(1 << 20);
     let message = refused(directory.path(), &["disk.img", "--listen", "192.0.2.1:3260"]);
     assert_says(&message, &["192.0.2.1:3260 does not belong to this machine", "0.0.0.0"]);
 }
 
+/// Root may open everything, so root runs the daemon as somebody else.
 #[test]
 fn file_without_permission_is_refused() {
+    const NOBODY: u32 = 65_534;
     let directory = with_file(1 << 20);
-    let path = directory.path().join("disk.img");
-    fs::set_permissions(&path, fs::Permissions::from_mode(0o000)).expect("it is ours");
-    if File::open(&path).is_ok() {
-        println!("skipped: this user may open everything");
-        return;
+    let set_mode = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("it is ours");
+    set_mode(&directory.path().join("disk.img"), 0o000);
+    let as_root = rustix::process::getuid().is_root();
+    // Where this was built may be closed to others.
+    let program = directory.path().join("quintain");
+    fs::copy(env!("CARGO_BIN_EXE_quintain"), &program).expect("space");
+    set_mode(directory.path(), 0o755);
+    set_mode(&program, 0o755);
+    for (mode, cure) in [("wt", "change its owner or mode; --mode ro only needs to read it"), ("ro", "owner or mode")] {
+        let mut command = Command::new(&program);
+        command.args(["serve", "disk.img", "--mode", mode, "--listen", "127.0.0.1:0"]);
+        if as_root {
+            command.uid(NOBODY).gid(NOBODY);
+        }
+        assert_says(&refusal_of(command, directory.path()), &["no permission to open disk.img", cure]);
     }
-    let message = refused(directory.path(), &["disk.img"]);
-    assert_says(&message, &["no permission to open disk.img", "--mode ro"]);
+    if as_root {
+        let mut command = Command::new(&program);
+        command.args(["serve", "new.img", "--size", "1MiB", "--listen", "127.0.0.1:0"]).uid(NOBODY).gid(NOBODY);
+        assert_says(&refusal_of(command, directory.path()), &["no permission to create new.img", "its directory"]);
+        // Reading is enough for a read-only disk, and not for another.
+        set_mode(&directory.path().join("disk.img"), 0o444);
+        let mut command = Command::new(&program);
+        command.args(["serve", "disk.img", "--listen", "127.0.0.1:0"]).uid(NOBODY).gid(NOBODY);
+        assert_says(&refusal_of(command, directory.path()), &["no permission to open disk.img", "--mode ro"]);
+    }
 }
 
 #[test]
@@ -161,10 +205,15 @@ fn with_file(bytes: u64) -> tempfile::TempDir {
 /// Runs `quintain serve` in `directory` and gives its one message.
 fn refused(directory: &Path, arguments: &[&str]) -> String {
     let mut command = Command::new(env!("CARGO_BIN_EXE_quintain"));
-    command.arg("serve").args(arguments).current_dir(directory);
+    command.arg("serve").args(arguments);
     if !arguments.contains(&"--listen") {
         command.args(["--listen", "127.0.0.1:0"]);
     }
+    refusal_of(command, directory)
+}
+
+fn refusal_of(mut command: Command, directory: &Path) -> String {
+    command.current_dir(directory);
     let Output { status, stdout, stderr } = command.output().expect("the binary is there");
     let message = String::from_utf8(stderr).expect("text");
     assert!(!status.success(), "{message}");

@@ -11,10 +11,11 @@ mod tests;
 
 pub use fault::{DiskFault, Part};
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::future::poll_fn;
 use std::io;
+use std::ops::Range;
 use std::pin::pin;
 use std::rc::Rc;
 use std::task::{Poll, Waker};
@@ -29,7 +30,7 @@ use crate::history::{Event, History};
 use crate::random::Draws;
 use crate::runtime::SimBuf;
 use crate::trace::{Entity, Trace};
-use fault::{Faults, Verdict};
+use fault::{Faults, Moves, Verdict};
 use image::{Image, Volatile};
 
 /// How fast a disk is.
@@ -48,7 +49,10 @@ pub struct SimDisk {
 }
 
 struct Device {
+    seed: u64,
     lun: u16,
+    /// It is used past the page cache: it moves whole logical blocks only.
+    direct: Cell<bool>,
     clock: Clock,
     geometry: Geometry,
     speed: DiskSpeed,
@@ -69,6 +73,8 @@ struct State {
     /// Operations that never complete (D3), until the disk is healed.
     hung: Vec<Operation>,
     faults: Faults,
+    /// Transfers so far: keys what becomes of each.
+    transfers: u64,
     next: u64,
     worker: Option<Waker>,
 }
@@ -76,6 +82,8 @@ struct State {
 struct Operation {
     kind: Kind,
     buf: Option<SimBuf>,
+    /// What of the buffer is moved.
+    range: Range<usize>,
     offset_bytes: u64,
     done: Rc<Done>,
 }
@@ -90,7 +98,7 @@ enum Kind {
 
 #[derive(Default)]
 struct Done {
-    result: RefCell<Option<(io::Result<()>, Option<SimBuf>)>>,
+    result: RefCell<Option<(io::Result<usize>, Option<SimBuf>)>>,
     waker: RefCell<Option<Waker>>,
 }
 
@@ -114,10 +122,19 @@ impl SimDisk {
             in_flight: BTreeMap::new(),
             hung: Vec::new(),
             faults: Faults::default(),
+            transfers: 0,
             next: 1,
             worker: None,
         };
-        Self { device: Rc::new(Device { lun, clock, geometry, speed, trace, history, state: RefCell::new(state) }) }
+        let (direct, state) = (Cell::new(false), RefCell::new(state));
+        Self { device: Rc::new(Device { seed, lun, direct, clock, geometry, speed, trace, history, state }) }
+    }
+
+    /// The same disk, used past the page cache: what it moves are whole logical blocks.
+    #[must_use]
+    pub fn direct(self) -> Self {
+        self.device.direct.set(true);
+        self
     }
 
     /// Completes operations as they come due; the task of the device itself.
@@ -166,9 +183,9 @@ impl SimDisk {
     pub fn process_died(&self) {
         let mut state = self.device.state.borrow_mut();
         for operation in state.take_operations() {
-            if let (Kind::Write(_), Some(buf)) = (operation.kind, &operation.buf) {
+            if let (Kind::Write(_), Some(bytes)) = (operation.kind, operation.bytes()) {
                 let keep = state.draws.below(3);
-                state.land_partly(operation.offset_bytes, buf.as_ref(), self.sector(), keep);
+                state.land_partly(operation.offset_bytes, bytes, self.sector(), keep);
             }
         }
     }
@@ -178,8 +195,8 @@ impl SimDisk {
         let sector = self.sector();
         let mut state = self.device.state.borrow_mut();
         for operation in state.take_operations() {
-            if let (Kind::Write(_), Some(buf)) = (operation.kind, &operation.buf) {
-                state.land_partly(operation.offset_bytes, buf.as_ref(), sector, 1);
+            if let (Kind::Write(_), Some(bytes)) = (operation.kind, operation.bytes()) {
+                state.land_partly(operation.offset_bytes, bytes, sector, 1);
             }
         }
         let keep = state.draws.below(3);
@@ -204,8 +221,14 @@ impl SimDisk {
         self.device.geometry.physical_block_bytes as usize
     }
 
-    async fn submit(&self, kind: Kind, offset_bytes: u64, buf: Option<SimBuf>) -> (io::Result<()>, Option<SimBuf>) {
-        let length = buf.as_ref().map_or(0, |buf| buf.as_ref().len() as u64);
+    async fn submit(
+        &self,
+        kind: Kind,
+        offset_bytes: u64,
+        buf: Option<SimBuf>,
+        range: Range<usize>,
+    ) -> (io::Result<usize>, Option<SimBuf>) {
+        let length = range.len() as u64;
         let geometry = &self.device.geometry;
         let block = u64::from(geometry.logical_block_bytes);
         assert!(
@@ -219,7 +242,7 @@ impl SimDisk {
             return (Err(io::ErrorKind::ReadOnlyFilesystem.into()), buf);
         }
         let done = Rc::new(Done::default());
-        self.device.issue(Operation { kind, buf, offset_bytes, done: done.clone() });
+        self.device.issue(Operation { kind, buf, range, offset_bytes, done: done.clone() });
         poll_fn(|cx| match done.result.borrow_mut().take() {
             Some(result) => Poll::Ready(result),
             None => {
@@ -234,19 +257,25 @@ impl SimDisk {
 impl Disk for SimDisk {
     type Buf = SimBuf;
 
-    async fn read(&self, offset_bytes: u64, buf: SimBuf) -> (io::Result<()>, SimBuf) {
-        let (result, buf) = self.submit(Kind::Read, offset_bytes, Some(buf)).await;
+    async fn read(&self, offset_bytes: u64, buf: SimBuf, range: Range<usize>) -> (io::Result<usize>, SimBuf) {
+        let (result, buf) = self.submit(Kind::Read, offset_bytes, Some(buf), range).await;
         (result, buf.expect("a read has a buffer"))
     }
 
-    async fn write(&self, offset_bytes: u64, buf: SimBuf, durability: Durability) -> (io::Result<()>, SimBuf) {
-        let (result, buf) = self.submit(Kind::Write(durability), offset_bytes, Some(buf)).await;
+    async fn write(
+        &self,
+        offset_bytes: u64,
+        buf: SimBuf,
+        range: Range<usize>,
+        durability: Durability,
+    ) -> (io::Result<usize>, SimBuf) {
+        let (result, buf) = self.submit(Kind::Write(durability), offset_bytes, Some(buf), range).await;
         (result, buf.expect("a write has a buffer"))
     }
 
     async fn flush(&self) -> io::Result<()> {
         let covers = self.device.state.borrow().next;
-        self.submit(Kind::Flush(covers), 0, None).await.0
+        self.submit(Kind::Flush(covers), 0, None, 0..0).await.0.map(|_| ())
     }
 
     fn geometry(&self) -> Geometry {
@@ -284,38 +313,69 @@ impl Device {
 
     fn complete(&self, mut operation: Operation) {
         let result = self.apply(&mut operation);
-        self.record(&operation, if result.is_ok() { "done" } else { "failed" });
+        let how = match &result {
+            Ok(moved) if *moved == operation.range.len() => "done",
+            Ok(_) => "short",
+            Err(error) if matches!(error.kind(), io::ErrorKind::Interrupted | io::ErrorKind::WouldBlock) => {
+                "interrupted"
+            }
+            Err(_) => "failed",
+        };
+        self.record(&operation, how);
         *operation.done.result.borrow_mut() = Some((result, operation.buf.take()));
         if let Some(waker) = operation.done.waker.borrow_mut().take() {
             waker.wake();
         }
     }
 
-    fn apply(&self, operation: &mut Operation) -> io::Result<()> {
+    /// What the operation does, and how many bytes it says to have moved.
+    fn apply(&self, operation: &mut Operation) -> io::Result<usize> {
         let mut state = self.state.borrow_mut();
         let state = &mut *state;
-        let offset_bytes = operation.offset_bytes;
+        let (offset_bytes, range) = (operation.offset_bytes, operation.range.clone());
         match (operation.kind, &mut operation.buf) {
             (Kind::Read, Some(buf)) => {
-                state.faults.read(offset_bytes, buf.as_ref().len() as u64)?;
-                state.current.read(offset_bytes, buf.as_mut());
+                let moved = self.moved(state, Part::Read, range.len())?;
+                state.faults.read(offset_bytes, range.len() as u64)?;
+                state.current.read(offset_bytes, &mut buf.as_mut()[range][..moved]);
+                Ok(moved)
             }
             (Kind::Write(durability), Some(buf)) => {
-                let sparse = || !state.current.is_allocated(offset_bytes, buf.as_ref().len());
+                let moved = self.moved(state, Part::Write, range.len())?;
+                // What the device writes atomically is written whole: it says less than it did, never more.
+                let sector = self.geometry.physical_block_bytes as usize;
+                let bytes = &buf.as_ref()[range];
+                let landed = &bytes[..moved.next_multiple_of(sector).min(bytes.len())];
+                let sparse = || !state.current.is_allocated(offset_bytes, landed.len());
                 match state.faults.write(self.clock.now(), sparse) {
-                    Verdict::Works => state.land(offset_bytes, buf.as_ref(), durability),
+                    Verdict::Works => state.land(offset_bytes, landed, durability),
                     Verdict::Fails(error) => return Err(error),
                     Verdict::Tears(error) => {
-                        let sector = self.geometry.physical_block_bytes as usize;
-                        state.land_partly(offset_bytes, buf.as_ref(), sector, 1);
+                        state.land_partly(offset_bytes, landed, sector, 1);
                         return Err(error);
                     }
                 }
+                Ok(moved)
             }
-            (Kind::Flush(covers), _) => return self.flush(state, covers),
+            (Kind::Flush(covers), _) => self.flush(state, covers).map(|()| 0),
             (Kind::Read | Kind::Write(_), None) => unreachable!("a transfer has a buffer"),
         }
-        Ok(())
+    }
+
+    /// How many of `length` bytes the next transfer moves, if it is not interrupted (D13).
+    fn moved(&self, state: &mut State, part: Part, length: usize) -> io::Result<usize> {
+        state.transfers += 1;
+        match state.faults.moves(part)? {
+            Moves::All => Ok(length),
+            Moves::Nothing => Ok(0),
+            Moves::Some => {
+                let unit = if self.direct.get() { self.geometry.logical_block_bytes as usize } else { 1 };
+                let key = u64::from(self.lun) << 48 | state.transfers;
+                let units = Draws::new(self.seed, "disk-short", key).below((length / unit) as u64) as usize;
+                // A part is neither nothing nor all.
+                Ok(if units == 0 { length } else { units * unit })
+            }
+        }
     }
 
     fn flush(&self, state: &mut State, covers: u64) -> io::Result<()> {
@@ -345,9 +405,14 @@ impl Device {
             Kind::Write(Durability::Durable) => "durable-write",
             Kind::Flush(_) => "flush",
         };
-        let length = operation.buf.as_ref().map_or(0, |buf| buf.as_ref().len());
-        let event = (what, how, operation.offset_bytes, length);
+        let event = (what, how, operation.offset_bytes, operation.range.len());
         self.trace.borrow_mut().record(self.clock.now(), Entity::Disk(self.lun), &event);
+    }
+}
+
+impl Operation {
+    fn bytes(&self) -> Option<&[u8]> {
+        self.buf.as_ref().map(|buf| &buf.as_ref()[self.range.clone()])
     }
 }
 

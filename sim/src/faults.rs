@@ -20,6 +20,7 @@ pub struct Faults {
     trace: Rc<std::cell::RefCell<Trace>>,
     seed: u64,
     initiators: u32,
+    warm_up: Duration,
     over: Rc<Cell<bool>>,
     struck: Rc<Cell<u64>>,
 }
@@ -41,6 +42,7 @@ impl Faults {
             trace: trace.clone(),
             seed: plan.seed,
             initiators: plan.initiators.len() as u32,
+            warm_up: Duration::from_micros(plan.warm_up_us),
             over: Rc::default(),
             struck: Rc::default(),
         };
@@ -66,9 +68,13 @@ impl Faults {
     }
 
     async fn wait_and_strike(self, fault: Fault) {
+        let (clock, events) = (self.executor.clock(), self.cluster.events());
+        if !self.warm_up.is_zero() {
+            clock.sleep_until(self.warm_up).await;
+        }
         match fault.when {
-            Trigger::AtUs(us) => self.executor.clock().sleep_until(Duration::from_micros(us)).await,
-            Trigger::AfterEvents(count) => self.cluster.events().reach(count).await,
+            Trigger::AtUs(us) => clock.sleep_until(self.warm_up + Duration::from_micros(us)).await,
+            Trigger::AfterEvents(count) => events.reach(events.count() + count).await,
         }
         if self.over.get() {
             return;

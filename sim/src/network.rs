@@ -42,6 +42,8 @@ struct NetworkState {
     links: Vec<Link>,
     connections: RefCell<BTreeMap<u64, Rc<Connection>>>,
     opened: Cell<u64>,
+    /// Held by every stream of the target's present process.
+    streams: RefCell<Rc<()>>,
     opened_by: RefCell<BTreeMap<u32, u64>>,
     /// The next connection of this initiator is reset after so many bytes.
     reset_next: RefCell<BTreeMap<u32, (Direction, u64)>>,
@@ -115,6 +117,7 @@ impl Network {
             links,
             connections: RefCell::default(),
             opened: Cell::new(0),
+            streams: RefCell::default(),
             opened_by: RefCell::default(),
             reset_next: RefCell::default(),
             listener,
@@ -243,6 +246,7 @@ impl Network {
             listener.backlog.clear();
             listener.waker = None;
         }
+        drop(state.streams.take());
         for connection in self.all() {
             if power {
                 // What the kernel still had to send or to read is lost with the process' sockets: RST.
@@ -347,6 +351,12 @@ impl Network {
     #[must_use]
     pub fn open_at_target(&self) -> usize {
         self.state.connections.borrow().values().filter(|connection| connection.target_open.get()).count()
+    }
+
+    /// Streams of the target's process that are in memory, open or not.
+    #[must_use]
+    pub fn streams_alive(&self) -> usize {
+        Rc::strong_count(&self.state.streams.borrow()) - 1
     }
 
     /// Connections opened so far.

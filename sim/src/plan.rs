@@ -34,6 +34,9 @@ pub struct Plan {
     /// In one sentence, what this plan found: for plans that are kept.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub story: Option<String>,
+    /// Until then no fault strikes, and the faults' times and events count from then on. In microseconds.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub warm_up_us: u64,
     /// How the run ends.
     pub ending: Ending,
     /// The target.
@@ -138,6 +141,12 @@ pub struct TargetPlan {
     pub initiator_stall_ms: u64,
     /// One session's WRITEs hold at most one n-th of the buffer pool.
     pub pool_shares: u32,
+    /// First Target Transfer Tag of each session (C7).
+    #[serde(skip_serializing_if = "is_zero")]
+    pub initial_ttt: u32,
+    /// What the target's clock says at the start of the run, in microseconds (C7).
+    #[serde(skip_serializing_if = "is_zero")]
+    pub clock_origin_us: u64,
 }
 
 impl Default for TargetPlan {
@@ -168,6 +177,8 @@ impl Default for TargetPlan {
             linger_ms: ms(limits.linger),
             initiator_stall_ms: ms(limits.initiator_stall),
             pool_shares: limits.pool_shares,
+            initial_ttt: 0,
+            clock_origin_us: 0,
         }
     }
 }
@@ -264,9 +275,9 @@ pub struct Fault {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Trigger {
-    /// At this time, in microseconds.
+    /// So long after the warm-up, in microseconds.
     AtUs(u64),
-    /// Right after this many events of core: shrinks and replays better than a time.
+    /// Right after this many events of core since the warm-up: shrinks and replays better than a time.
     AfterEvents(u64),
 }
 
@@ -343,7 +354,7 @@ pub enum FaultKind {
         /// How long, in microseconds.
         for_us: u64,
     },
-    /// A disk fails (D1 to D9, D14).
+    /// A disk fails (D1 to D9, D13, D14).
     Disk {
         /// Which.
         lun: u16,
@@ -397,6 +408,10 @@ impl Plan {
     pub fn to_toml(&self) -> String {
         toml::to_string(self).expect("a plan has no value that TOML lacks")
     }
+}
+
+fn is_zero<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 /// A 64-bit number as TOML's integers cannot hold it.

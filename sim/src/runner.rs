@@ -1,6 +1,6 @@
 //! One run: `Plan -> Verdict`.
 //!
-//! Phases: chaos (the initiators do their steps while the plan's faults strike), faults stop, the plan's ending, the
+//! Phases: warm-up (the initiators log in and work, and nothing goes wrong), chaos (the initiators do their steps while the plan's faults strike), faults stop, the plan's ending, the
 //! audit (every logical unit can be written, flushed and read again, every block is read), power loss, the audit
 //! again, and a clean stop after which nothing may be left over.
 
@@ -8,10 +8,11 @@ mod observers;
 
 use std::cell::{Cell, RefCell};
 use std::fs::File;
+use std::pin::pin;
 use std::rc::Rc;
 use std::time::Duration;
 
-use futures_util::future::{Either, select};
+use futures_util::future::{Either, maybe_done, select};
 use quintain_core::planted;
 
 use crate::cluster::{Cluster, ClusterParts, Death, SimWorld};
@@ -22,7 +23,7 @@ use crate::initiator::{self, Phase, Report, Shared};
 use crate::network::Network;
 use crate::oracle;
 use crate::plan::{Ending, Plan, TARGET_NAME, UnitPlan};
-use crate::trace::Trace;
+use crate::trace::{Entity, Trace};
 use crate::verdict::{Failure, Stats, Verdict};
 use observers::Observers;
 
@@ -32,6 +33,10 @@ const CHAOS_MAX: Duration = Duration::from_secs(600);
 const RECOVERY_MAX: Duration = Duration::from_secs(1_200);
 /// For the commands of a clean stop.
 const STOP_DEADLINE: Duration = Duration::from_secs(10);
+/// How long what is over may stay in memory: longer than any abort, reset or close takes.
+const FORGOTTEN: Duration = Duration::from_secs(60);
+/// The first phase.
+const WARM_UP: &str = "warm-up";
 /// How long the target is down between two phases.
 const DOWN: Duration = Duration::from_millis(50);
 /// More failures of one run than these add nothing.
@@ -81,6 +86,7 @@ struct Run {
     failures: RefCell<Vec<Failure>>,
     reports: Rc<RefCell<Vec<Report>>>,
     faults: Cell<u64>,
+    phase: Cell<&'static str>,
 }
 
 impl Run {
@@ -115,6 +121,7 @@ impl Run {
             failures: RefCell::default(),
             reports: Rc::default(),
             faults: Cell::new(0),
+            phase: Cell::new(WARM_UP),
         }
     }
 
@@ -122,12 +129,12 @@ impl Run {
     async fn play(self) -> Verdict {
         let phases = self.phases();
         let panicked = self.executor.panicked();
-        let panic = match select(std::pin::pin!(phases), std::pin::pin!(panicked)).await {
+        let panic = match select(pin!(phases), pin!(panicked)).await {
             Either::Left(((), _)) => None,
             Either::Right((story, _)) => Some(story),
         };
         if let Some(story) = panic {
-            self.fail("S6", story);
+            self.fail("S6", format!("{story} (in the {})", self.phase.get()));
         }
         self.judge()
     }
@@ -136,10 +143,17 @@ impl Run {
         self.cluster.start();
         self.watch_bounds();
         let faults = Faults::arm(&self.plan, &self.executor, &self.network, &self.cluster, &self.trace);
-        let initiators = self.start_initiators();
+        let mut initiators = pin!(maybe_done(self.start_initiators()));
         let clock = self.executor.clock();
-        let chaos = select(Box::pin(initiators), clock.sleep(CHAOS_MAX)).await;
+        if self.plan.warm_up_us > 0 {
+            self.enter(WARM_UP);
+            select(initiators.as_mut(), clock.sleep(Duration::from_micros(self.plan.warm_up_us))).await;
+            self.mark_failures();
+        }
+        self.enter("chaos");
+        let chaos = select(initiators, clock.sleep(CHAOS_MAX)).await;
         faults.stop().await;
+        self.enter("healed");
         self.faults.set(faults.struck());
         self.shared.phase.set(Phase::Healed);
         if let Either::Right((_, initiators)) = chaos
@@ -148,12 +162,28 @@ impl Run {
             self.fail("S1", format!("initiators have not come to their end {RECOVERY_MAX:?} after the last fault"));
             return;
         }
+        self.enter("ending");
         self.end().await;
+        self.enter("end");
         if self.failures.borrow().is_empty()
             && let Err(complaints) = self.cluster.retire(STOP_DEADLINE).await
         {
             complaints.into_iter().for_each(|complaint| self.fail("S5", complaint));
         }
+    }
+
+    /// The trace, and the stories of failures that have no other time, tell the phase.
+    fn enter(&self, phase: &'static str) {
+        self.phase.set(phase);
+        self.trace.borrow_mut().record(self.executor.clock().now(), Entity::World, &phase);
+    }
+
+    /// What has gone wrong so far went wrong without any fault.
+    fn mark_failures(&self) {
+        let mark = |message: &mut String| message.push_str(" (in the warm-up: no fault had struck)");
+        self.shared.violations.borrow_mut().iter_mut().for_each(|violation| mark(&mut violation.message));
+        self.failures.borrow_mut().iter_mut().for_each(|failure| mark(&mut failure.message));
+        self.observers.each_finding(|finding| mark(&mut finding.message));
     }
 
     /// What the plan says to come after the chaos, and the audits.
@@ -164,6 +194,11 @@ impl Run {
             Ending::Crash => &[Some(Death::Crash), Some(Death::PowerLoss)],
             Ending::CleanStop => &[Some(Death::CleanStop(STOP_DEADLINE)), Some(Death::PowerLoss)],
         };
+        // Where nothing is lost with the process' memory at once, what it keeps too long shows.
+        if matches!(self.plan.ending, Ending::AuditThenPowerLoss | Ending::CleanStop) {
+            self.executor.clock().sleep(FORGOTTEN).await;
+            self.cluster.strays().into_iter().for_each(|complaint| self.fail("S5", complaint));
+        }
         for death in deaths {
             if let Some(death) = *death
                 && let Err(complaint) = self.cluster.bounce(death, DOWN).await
@@ -178,11 +213,12 @@ impl Run {
 
     /// Every logical unit works (S1), and every block is read.
     async fn audit(&self) -> bool {
+        self.enter("audit");
         self.shared.phase.set(Phase::Audit);
         let world = SimWorld::new(&self.executor, &self.network, 0);
         let (shared, units) = (self.shared.clone(), self.plan.units.iter().map(UnitPlan::unit).collect::<Vec<_>>());
         let audit = self.executor.on_node("auditor", async move { initiator::audit(world, shared, &units).await });
-        match select(std::pin::pin!(audit), self.executor.clock().sleep(RECOVERY_MAX)).await {
+        match select(pin!(audit), self.executor.clock().sleep(RECOVERY_MAX)).await {
             Either::Left((Ok(()), _)) => true,
             Either::Left((Err(violation), _)) => {
                 self.fail(violation.oracle, violation.message);

@@ -35,6 +35,7 @@ pub struct Process {
     sink: EventSink,
     events: Rc<Events>,
     post_us: u64,
+    clock_origin: Duration,
     /// It is dead, though its tasks are not all dropped yet.
     dead: Cell<bool>,
 }
@@ -61,6 +62,8 @@ pub struct ProcessParts {
     pub pool_bytes: usize,
     /// The longest time a message between shards takes, in microseconds.
     pub post_us: u64,
+    /// What its clock says at the start of the run.
+    pub clock_origin: Duration,
     /// The trace of the run.
     pub trace: Rc<RefCell<Trace>>,
     /// Takes core's events.
@@ -73,14 +76,27 @@ impl Process {
     /// A new process with empty pools and mailboxes.
     #[must_use]
     pub fn new(parts: ProcessParts) -> Rc<Self> {
-        let ProcessParts { executor, network, seed, number, shards, pool_bytes, post_us, trace, sink, events } = parts;
+        let ProcessParts {
+            executor,
+            network,
+            seed,
+            number,
+            shards,
+            pool_bytes,
+            post_us,
+            clock_origin,
+            trace,
+            sink,
+            events,
+        } = parts;
         let shard = |shard: u16| PerShard {
             pool: Rc::new(Pool { bytes_max: pool_bytes, poison: POISON ^ seed.rotate_left(7), ..Pool::default() }),
             entropy: RefCell::new(Draws::new(seed, "entropy", number << 16 | u64::from(shard))),
             mailbox: Mailbox::new(Draws::new(seed, "mailbox", number << 16 | u64::from(shard))),
         };
         let shards = (0..shards).map(shard).collect();
-        Rc::new(Self { executor, network, number, shards, trace, sink, events, post_us, dead: Cell::new(false) })
+        let dead = Cell::new(false);
+        Rc::new(Self { executor, network, number, shards, trace, sink, events, post_us, clock_origin, dead })
     }
 
     /// The view of one shard.
@@ -294,7 +310,7 @@ impl Runtime for SimRuntime {
     }
 
     fn now(&self) -> Duration {
-        self.process.executor.clock().now()
+        self.process.clock_origin + self.process.executor.clock().now()
     }
 
     async fn sleep(&self, duration: Duration) {
@@ -317,7 +333,7 @@ impl Runtime for SimRuntime {
         if self.process.dead.get() {
             return;
         }
-        let at = self.now();
+        let at = self.process.executor.clock().now();
         self.process.trace.borrow_mut().record(at, Entity::Target, event);
         (self.process.sink.borrow_mut())(at, event);
         self.process.events.add();
@@ -333,6 +349,6 @@ impl Runtime for SimRuntime {
 
     fn post(&self, shard: ShardId, message: ShardMessage<Parked>) {
         let mailbox = &self.process.shards[usize::from(shard.0)].mailbox;
-        mailbox.push(self.shard, self.now(), self.process.post_us, message);
+        mailbox.push(self.shard, self.process.executor.clock().now(), self.process.post_us, message);
     }
 }

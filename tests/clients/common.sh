@@ -26,7 +26,7 @@ need() {
 }
 
 # Starts `quintain serve` with the given arguments on a port that the kernel chooses, and sets portal, port, target and
-# url (of LUN 0).
+# url (of LUN 0); portals are all of them.
 serve() {
     [ -x "$quintain" ] || fail "$quintain is not there: build it with cargo build -p quintain, or set QUINTAIN"
     (cd "$scratch" && exec "$quintain" serve "$@" --listen 127.0.0.1:0) >"$scratch/daemon.out" 2>"$scratch/daemon.log" &
@@ -36,7 +36,9 @@ serve() {
         kill -0 "${pids[-1]}" 2>/dev/null || fail "the daemon ended: $(cat "$scratch/daemon.log")"
         sleep 0.1
     done
-    portal=$(awk '$1 == "listening" { print $2 }' "$scratch/daemon.out")
+    mapfile -t portals < <(awk '$1 == "listening" { on = 1; print $2; next } on && NF == 1 { print $1; next } { on = 0 }' \
+        "$scratch/daemon.out")
+    portal=${portals[0]}
     target=$(awk '$1 == "target" { print $2 }' "$scratch/daemon.out")
     port=${portal##*:}
     url=iscsi://$portal/$target/0

@@ -19,42 +19,117 @@ use quintain_tests::sockets::SocketWorld;
 use rustix::process::Signal;
 use tempfile::TempDir;
 
+/// RFC 7143, section 6.3: the connection is terminated at once, also when less than a header comes, and the log says
+/// what was spoken.
 #[test]
 fn first_bytes_of_other_protocols_end_the_connection() {
     let stage = Stage::set();
-    let mut http = b"GET / HTTP/1.1\r\nHost: quintain\r\nUser-Agent: test\r\nAccept: */*\r\n\r\n".to_vec();
-    http.resize(http.len().next_multiple_of(48), b' ');
+    let http = b"GET / HTTP/1.0\r\n\r\n".to_vec();
     let mut tls = vec![0x16, 3, 1, 2, 0, 1, 0, 1, 0xfc, 3, 3];
     tls.resize(517, 0x5a);
-    for bytes in [http, tls, vec![0; 4_096], vec![0xff; 4_096], (0..100_000).map(|n| n as u8).collect()] {
+    let noise = (0..100_000).map(|n| n as u8).collect();
+    let other = "it sent something that is not an iSCSI login";
+    let cases = [
+        (http, "it spoke HTTP, not iSCSI"),
+        (tls, "it spoke TLS, not iSCSI"),
+        (b"SSH-2.0-OpenSSH_9.2\r\n".to_vec(), "it spoke SSH, not iSCSI"),
+        (vec![0xff; 4_096], other),
+        (noise, other),
+    ];
+    for (bytes, _) in &cases {
         let mut client = stage.connect();
         // The target may close before all is sent.
-        let _ = client.send(&bytes);
-        let answers = client.receive_to_end();
-        assert!(answers.len() <= 1, "{answers:?}");
+        let _ = client.send(bytes);
+        let start = Instant::now();
+        assert_eq!(client.receive_to_end(), []);
+        assert!(start.elapsed() < Duration::from_secs(5), "it is closed at once, not at the login deadline");
+        // A second later there is a line again.
+        thread::sleep(Duration::from_millis(1_100));
+    }
+    let lines: Vec<String> = stage.end().into_iter().filter(|line| line.contains("closed before login")).collect();
+    assert_eq!(lines.len(), cases.len(), "{lines:?}");
+    for (line, (_, words)) in lines.iter().zip(&cases) {
+        assert!(line.contains("WARN") && line.contains(words) && line.contains("127.0.0.1"), "{line}");
+    }
+}
+
+/// RFC 7143, section 6.3: a PDU other than a Login Request before the login phase terminates the connection without an
+/// answer.
+#[test]
+fn pdu_of_every_opcode_before_login_closes_without_an_answer() {
+    let stage = Stage::set();
+    for pdu in all_but_login() {
+        let mut client = stage.connect();
+        client.send(&pdu.clone().encode(Digests::default())).expect("it is accepted");
+        assert_eq!(client.receive_to_end(), [], "{:#04x}", pdu.bhs[0]);
     }
     stage.end();
 }
 
+/// The same section: in the login phase it is answered with a Login Response of status 020Bh (invalid during login), and
+/// then the connection is closed.
 #[test]
-fn pdu_of_every_opcode_before_login_is_refused() {
+fn pdu_of_every_opcode_during_login_is_refused_as_invalid_during_login() {
     let stage = Stage::set();
-    for opcode in (0..=0x3f).filter(|&opcode| opcode != opcode::LOGIN) {
-        for immediate in [false, true] {
-            let pdu = RawPdu::new(opcode);
-            let mut pdu = if immediate { pdu.immediate() } else { pdu };
-            pdu.bhs[1] = 0x80;
-            let mut client = stage.connect();
-            client.send(&pdu.encode(Digests::default())).expect("it is accepted");
-            let answers = client.receive_to_end();
-            let fits = |answer: &RawPdu| {
-                let refused = answer.opcode() == opcode::LOGIN_RESPONSE && answer.login_status() >> 8 == 2;
-                refused || answer.opcode() == opcode::REJECT
-            };
-            assert!(answers.iter().all(fits), "{opcode:#04x}: {answers:?}");
-        }
+    let mut first = login(NAME, &stage.daemon.target, &[]);
+    // Stays in the security stage.
+    first.bhs[1] = 0;
+    for pdu in all_but_login() {
+        let mut client = stage.connect();
+        client.send(&first.clone().encode(Digests::default())).expect("it is accepted");
+        let answer = client.receive().expect("the login goes on");
+        assert_eq!((answer.opcode(), answer.login_status(), answer.is_final()), (opcode::LOGIN_RESPONSE, 0, false));
+        client.send(&pdu.clone().encode(Digests::default())).expect("it is accepted");
+        let answers = client.receive_to_end();
+        let statuses: Vec<_> = answers.iter().map(|answer| (answer.opcode(), answer.login_status())).collect();
+        assert_eq!(statuses, [(opcode::LOGIN_RESPONSE, 0x020b)], "{:#04x}", pdu.bhs[0]);
     }
     stage.end();
+}
+
+/// A PDU of each opcode, for immediate delivery and not.
+fn all_but_login() -> impl Iterator<Item = RawPdu> {
+    (0..=0x3f).filter(|&opcode| opcode != opcode::LOGIN).flat_map(|opcode| {
+        let mut pdu = RawPdu::new(opcode);
+        pdu.bhs[1] = 0x80;
+        [pdu.clone(), pdu.immediate()]
+    })
+}
+
+/// Ten cores or one, a thousand ports or one: a second has a line of a kind about a machine, and a count.
+#[test]
+fn flood_from_one_machine_is_a_line_a_second_and_a_count() {
+    const FLOOD: u64 = 1_000;
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let arguments = ["disk.img", "--size", "1MiB", "--cores", "4"];
+    let daemon = Daemon::start(env!("CARGO_BIN_EXE_quintain-under-test"), directory.path(), &arguments);
+    let start = Instant::now();
+    for number in 0..FLOOD {
+        let mut client = Client::connect(daemon.portal).expect("it listens");
+        // Sessions are on all cores, what speaks HTTP gets to one only.
+        if number % 10 == 0 {
+            let name = format!("{NAME}-{number}");
+            Client::log_in(daemon.portal, &name, &daemon.target).expect("a session");
+        }
+        client.send(b"GET / HTTP/1.0\r\n\r\n").expect("it is accepted");
+        assert_eq!(client.receive_to_end(), []);
+    }
+    // The last count is told a second later.
+    thread::sleep(Duration::from_millis(1_500));
+    let seconds = start.elapsed().as_secs() as usize + 1;
+    let (status, log) = daemon.end(Signal::TERM);
+    assert!(status.success(), "{log:?}");
+    for (kind, expected) in
+        [("closed before login", FLOOD), ("session started", FLOOD / 10), ("session ended", FLOOD / 10)]
+    {
+        let lines: Vec<&String> = log.iter().filter(|line| line.contains(kind)).collect();
+        assert!(!lines.is_empty() && lines.len() <= seconds + 1, "{} lines in {seconds} s: {lines:?}", lines.len());
+        let counts = lines.iter().map(|line| match line.split_once(" lines=") {
+            Some((_, count)) => count.split_whitespace().next().and_then(|count| count.parse().ok()).expect("a number"),
+            None => 1,
+        });
+        assert_eq!(counts.sum::<u64>(), expected, "{lines:?}");
+    }
 }
 
 /// Before login, silence is limited by the login deadline.
@@ -63,9 +138,9 @@ fn silence_before_and_during_login_ends_the_connection() {
     let stage = Stage::set();
     let request = login(NAME, &stage.daemon.target, &[]);
     let whole = request.clone().encode(Digests::default());
-    // Stays in the operational stage and never asks for more.
+    // Stays in the security stage and never asks for more.
     let mut half = request;
-    half.bhs[1] = 0x04;
+    half.bhs[1] = 0;
     let half = half.encode(Digests::default());
     let beginnings = [&[][..], &[0x43], &whole[..47], &whole[..whole.len() - 1], &half];
     let listen = |beginning: &&[u8]| {
@@ -75,7 +150,12 @@ fn silence_before_and_during_login_ends_the_connection() {
     };
     let clients: Vec<JoinHandle<usize>> = beginnings.iter().map(listen).collect();
     let answers: Vec<_> = clients.into_iter().map(|client| client.join().expect("it is closed")).collect();
-    assert!(answers.iter().all(|&answers| answers <= 2), "{answers:?}");
+    assert_eq!(answers, [0, 0, 0, 0, 1]);
+    assert!(
+        (14..25).contains(&stage.start.elapsed().as_secs()),
+        "the deadline is 15 s, not {:?}",
+        stage.start.elapsed()
+    );
     stage.end();
 }
 
@@ -192,12 +272,18 @@ fn thousands_of_connections_opened_and_dropped_leave_nothing_behind() {
     stage.end();
 }
 
-/// Clients that ask for all they can and take nothing: what waits for them has a bound.
+/// Clients that ask for all they can and take nothing: what waits for each is its write list, `write_list_bytes` (16 MiB)
+/// in docs/LIMITS.md. Half of them ping, and then nothing more is received when the list is full. The others read as
+/// much as the command window (128) lets them: exactly 16 MiB, from the pool.
 #[test]
 fn clients_that_never_read_are_not_remembered_without_bound() {
+    const CLIENTS: u64 = 8;
+    const WRITE_LIST_KIB: u64 = 16 * 1_024;
+    // Headers, receive buffers, what one receive adds to a list that is almost full, what the allocator rounds up.
+    const OVERHEAD_KIB: u64 = 4 * 1_024;
     let stage = Stage::set();
     let before = stage.daemon.resident_kib();
-    let clients: Vec<_> = (0..8)
+    let clients: Vec<_> = (0..CLIENTS)
         .map(|number| {
             let name = format!("{NAME}-{number}");
             let mut client = Client::log_in(stage.daemon.portal, &name, &stage.daemon.target).expect("a session");
@@ -205,23 +291,26 @@ fn clients_that_never_read_are_not_remembered_without_bound() {
                 client.give_up_sending_after(Duration::from_secs(1)).expect("an open socket");
                 // 256 blocks of 512 bytes.
                 let cdb = [0x28, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0];
-                for round in 0..20_000_u32 {
-                    let read = RawPdu::scsi_command(0xc1, 0, 0, 131_072, &cdb);
-                    let ping = RawPdu::nop_out(0, 0, NO_TAG, vec![0x77; 8_192]);
-                    let pdu = if round < 128 { read } else { ping.immediate() };
-                    if client.command(pdu).is_err() {
-                        break;
-                    }
-                }
+                let (count, pdu) = if number % 2 == 0 {
+                    (20_000, RawPdu::nop_out(0, 0, NO_TAG, vec![0x77; 8_192]).immediate())
+                } else {
+                    (128, RawPdu::scsi_command(0xc1, 0, 0, 131_072, &cdb))
+                };
+                let sent = (0..count).take_while(|_| client.command(pdu.clone()).is_ok()).count();
+                assert!(sent == 128 || sent < 20_000, "the target goes on receiving from who never reads");
                 client
             })
         })
         .collect();
     let clients: Vec<_> = clients.into_iter().map(|client| client.join().expect("it gives up")).collect();
-    let grown = stage.daemon.resident_kib().saturating_sub(before);
+    let grown = || stage.daemon.resident_kib().saturating_sub(before);
+    let full = (0..100).any(|_| {
+        thread::sleep(Duration::from_millis(50));
+        grown() > CLIENTS * WRITE_LIST_KIB * 3 / 4
+    });
+    assert!(full, "{} KiB: the write lists are not full, and this tests nothing", grown());
+    assert!(grown() < CLIENTS * (WRITE_LIST_KIB + OVERHEAD_KIB), "{} KiB", grown());
     drop(clients);
-    // The buffer pool has 128 MiB; each write list may hold 64 MiB of echoed data, less what the socket takes.
-    assert!(grown < 768 * 1_024, "{grown} KiB");
     stage.end();
 }
 
@@ -248,8 +337,8 @@ impl Stage {
         Client::connect(self.daemon.portal).expect("it listens")
     }
 
-    /// The witness noticed nothing, the daemon ends well, and its log is short.
-    fn end(self) {
+    /// The witness noticed nothing, the daemon ends well, and its log is short. The log is returned.
+    fn end(self) -> Vec<String> {
         self.witness.finish();
         let seconds = self.start.elapsed().as_secs() as usize;
         let (status, log) = self.daemon.end(Signal::TERM);
@@ -257,6 +346,7 @@ impl Stage {
         assert!(!log.iter().any(|line| line.contains("invariant")), "{log:?}");
         // A handful of kinds of lines, each at most once a second, all from one address.
         assert!(log.len() <= 10 + 8 * (seconds + 1), "{} lines in {seconds} s: {log:?}", log.len());
+        log
     }
 }
 

@@ -178,7 +178,7 @@ fn start(shards: u16) -> (Daemon, TempDir) {
     let disks = opened.iter().filter_map(|(&lun, opened)| Some(((0, lun), opened.disk.clone()?))).collect();
     let luns = opened.iter().map(|(&lun, opened)| (lun, opened.config.clone())).collect();
     let target = TargetConfig { name: TARGET.to_owned(), alias: None, luns };
-    let node = NodeConfig { targets: vec![target], limits: Limits::default(), initial_stat_sn: None };
+    let node = NodeConfig { targets: vec![target], limits: Limits::default(), initial_stat_sn: None, initial_ttt: 0 };
     let listeners = vec![TcpListener::bind("127.0.0.1:0").expect("a free port")];
     let shards = NonZero::new(shards).expect("at least one");
     (Daemon::start(Setup { node, disks, listeners, shards }).expect("it starts"), directory)

@@ -68,7 +68,7 @@ fn compare(simulated: &Transcript, real: &Transcript) {
 /// A disk, whichever.
 trait AnyDisk {
     async fn read(&self, offset_bytes: u64, length: usize) -> Result<Vec<u8>, ErrorKind>;
-    async fn write(&self, offset_bytes: u64, bytes: &[u8], durable: bool) -> Result<(), ErrorKind>;
+    async fn write(&self, offset_bytes: u64, bytes: &[u8], durable: bool) -> Result<usize, ErrorKind>;
     async fn flush(&self) -> Result<(), ErrorKind>;
     /// Size, logical block length and whether it is read-only.
     fn shape(&self) -> (u64, u32, bool);
@@ -93,16 +93,18 @@ macro_rules! adapt {
     ($core:ident, $disk:ty, $stream:ty, $buf:ty) => {
         impl<A: Fn(usize) -> $buf> AnyDisk for Adapter<$disk, A> {
             async fn read(&self, offset_bytes: u64, length: usize) -> Result<Vec<u8>, ErrorKind> {
-                let (result, buf) = $core::env::Disk::read(&self.inner, offset_bytes, (self.alloc)(length)).await;
-                result.map(|()| buf.as_ref().to_vec()).map_err(|error| error.kind())
+                let buf = (self.alloc)(length);
+                let (result, buf) = $core::env::Disk::read(&self.inner, offset_bytes, buf, 0..length).await;
+                result.map(|bytes| buf.as_ref()[..bytes].to_vec()).map_err(|error| error.kind())
             }
 
-            async fn write(&self, offset_bytes: u64, bytes: &[u8], durable: bool) -> Result<(), ErrorKind> {
+            async fn write(&self, offset_bytes: u64, bytes: &[u8], durable: bool) -> Result<usize, ErrorKind> {
                 use $core::env::Durability::{Durable, Volatile};
                 let mut buf = (self.alloc)(bytes.len());
                 buf.as_mut().copy_from_slice(bytes);
                 let durability = if durable { Durable } else { Volatile };
-                let (result, buf) = $core::env::Disk::write(&self.inner, offset_bytes, buf, durability).await;
+                let range = 0..bytes.len();
+                let (result, buf) = $core::env::Disk::write(&self.inner, offset_bytes, buf, range, durability).await;
                 assert!(buf.as_ref() == bytes, "a write changes nothing in its buffer");
                 result.map_err(|error| error.kind())
             }

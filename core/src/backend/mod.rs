@@ -2,18 +2,21 @@
 //!
 //! A [`Medium`] is what the SCSI stage sees: a [`Backend`] and the policy that a failed flush is never forgotten.
 //! fileio and blockio are one back end here: both are a [`Disk`], and what sets them apart (through the page cache or
-//! past it) is decided where the runtime opens that disk.
+//! past it) is decided where the runtime opens that disk. The system may do a transfer in parts; [`WholeTransfers`] carries
+//! it on.
 
 mod error;
 mod flush;
 mod medium;
+mod transfer;
 
 pub use error::BackendError;
 pub use medium::Medium;
+pub use transfer::WholeTransfers;
 
 use std::io;
 
-use crate::env::{Disk, Durability, Geometry, Runtime};
+use crate::env::{Durability, Geometry, Runtime};
 use crate::planted;
 
 /// The store behind one logical unit on one shard.
@@ -24,7 +27,7 @@ pub enum Backend<R: Runtime> {
         size_bytes: u64,
     },
     /// fileio and blockio.
-    Disk(R::Disk),
+    Disk(WholeTransfers<R::Disk>),
 }
 
 impl<R: Runtime> Backend<R> {
@@ -46,7 +49,7 @@ impl<R: Runtime> Backend<R> {
     pub async fn write(&self, offset_bytes: u64, buf: R::Buf, durability: Durability) -> io::Result<()> {
         match self {
             Self::Nullio { .. } => Ok(()),
-            Self::Disk(disk) => disk.write(offset_bytes, buf, durability).await.0,
+            Self::Disk(disk) => disk.write(offset_bytes, buf, durability).await,
         }
     }
 

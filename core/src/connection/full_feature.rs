@@ -487,7 +487,8 @@ impl<R: Runtime> Driver<R> {
 
     fn reject_request(&self, bhs: &Bhs, reason: u8) {
         let connection = &self.session.connection;
-        connection.runtime.event(&Event::ProtocolViolation { connection: connection.id, what: "a PDU was rejected" });
+        let what = Reject::meaning(reason);
+        connection.runtime.event(&Event::ProtocolViolation { connection: connection.id, what });
         self.session.send_reject(bhs, reason);
     }
 }

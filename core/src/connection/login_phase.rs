@@ -3,6 +3,7 @@
 
 use crate::connection::encode;
 use crate::connection::login::{Identity, Login, LoginAction, LoginOutcome, LoginReply};
+use crate::connection::opening::Opening;
 use crate::connection::receive::{Part, Receiver};
 use crate::env::{ByteStream, Runtime, TxData, TxPdu};
 use crate::wire::{Bhs, LoginRequest, Opcode};
@@ -37,20 +38,27 @@ pub(crate) fn encode_reply<B: AsRef<[u8]>>(reply: LoginReply) -> TxPdu<B> {
     encode(&bhs, data, false, false)
 }
 
-/// Takes a connection through login up to its last response, which is still to be sent.
+/// Takes a connection through login up to its last response, which is still to be sent. What comes first goes to
+/// `opening`, too.
 pub(crate) async fn negotiate<R: Runtime>(
     stream: &R::Stream,
     identity: &Identity<'_>,
     mut login: Login,
+    opening: &Opening,
 ) -> Result<LoggedIn, LoginFailure> {
     let mut receiver = Receiver::new(LOGIN_SEGMENT_BYTES, identity.limits.ahs_bytes, false, false);
     let (mut bhs, mut data) = (None, Vec::new());
     loop {
         let chunk = match stream.recv().await {
             Ok(chunk) if !chunk.is_empty() => chunk,
-            Ok(_) => return Err(LoginFailure::Dropped("the peer closed the connection during login")),
+            Ok(_) if !opening.spoke() => return Err(LoginFailure::Dropped("it left without a word")),
+            Ok(_) => return Err(LoginFailure::Dropped("it left during login")),
             Err(_) => return Err(LoginFailure::Dropped("receiving failed during login")),
         };
+        opening.hear(&chunk);
+        if !opening.may_be_login() {
+            return Err(LoginFailure::Dropped(NOT_A_LOGIN));
+        }
         let mut input = &chunk[..];
         while let Some(part) = receiver.next(&mut input).map_err(|error| LoginFailure::Dropped(error.cause()))? {
             match part {

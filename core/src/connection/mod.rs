@@ -4,6 +4,7 @@ pub mod error;
 pub(crate) mod full_feature;
 pub mod login;
 pub(crate) mod login_phase;
+pub(crate) mod opening;
 pub mod receive;
 pub mod text;
 pub(crate) mod timers;
@@ -100,6 +101,8 @@ impl<R: Runtime> Connection<R> {
 
     /// Takes the next StatSN.
     pub(crate) fn next_stat_sn(&self) -> SerialNumber {
+        #[cfg(simulation)]
+        crate::planted::share_stat_sn(&self.stat_sn);
         let stat_sn = self.stat_sn.get();
         self.stat_sn.set(stat_sn.next());
         stat_sn
@@ -126,7 +129,9 @@ impl<R: Runtime> Connection<R> {
 
     /// When something that the peer has owed since `since` is overdue; never while nothing is received.
     pub(crate) fn overdue_at(&self, since: Duration, limit: Duration) -> Option<Duration> {
-        self.listening_since.get().map(|listening| since.max(listening) + limit)
+        let since = since.max(self.listening_since.get()?);
+        let wraps = crate::planted!(DeadlineWraps);
+        Some(limit + if wraps { Duration::from_millis(u64::from(since.as_millis() as u32)) } else { since })
     }
 
     /// When the PDU whose data segment is coming is overdue.

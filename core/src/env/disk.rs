@@ -1,6 +1,7 @@
 //! A block device or file as the back ends see it.
 
 use std::io;
+use std::ops::Range;
 
 /// How far a write has to be when it completes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -24,22 +25,29 @@ pub struct Geometry {
     pub read_only: bool,
 }
 
-/// A disk. Every operation covers the whole buffer; offsets and lengths are multiples of
-/// [`Geometry::logical_block_bytes`]. Operations may run concurrently and complete in any order. Short transfers and
-/// interruptions are the runtime's business: an operation is done as a whole or fails.
+/// A disk, as the system gives it. Offsets and ranges are multiples of [`Geometry::logical_block_bytes`]. Operations may
+/// run concurrently and complete in any order. A transfer may move less than it was asked to, or be interrupted
+/// ([`io::ErrorKind::Interrupted`], [`io::ErrorKind::WouldBlock`]): carrying it on is the back end's business.
 pub trait Disk: 'static {
     /// The runtime's buffer.
     type Buf;
 
-    /// Fills `buf` from `offset_bytes` on.
-    fn read(&self, offset_bytes: u64, buf: Self::Buf) -> impl Future<Output = (io::Result<()>, Self::Buf)>;
-    /// Writes all of `buf` at `offset_bytes`. After an error the range holds old, new or torn data.
+    /// Reads from `offset_bytes` on into `range` of `buf`, and says how many bytes came; none is the end of the disk.
+    fn read(
+        &self,
+        offset_bytes: u64,
+        buf: Self::Buf,
+        range: Range<usize>,
+    ) -> impl Future<Output = (io::Result<usize>, Self::Buf)>;
+    /// Writes `range` of `buf` at `offset_bytes`, and says how many bytes went. Beyond those, and after an error, the
+    /// disk holds old, new or torn data.
     fn write(
         &self,
         offset_bytes: u64,
         buf: Self::Buf,
+        range: Range<usize>,
         durability: Durability,
-    ) -> impl Future<Output = (io::Result<()>, Self::Buf)>;
+    ) -> impl Future<Output = (io::Result<usize>, Self::Buf)>;
     /// Makes every write that completed before this call durable. After an error, any of them may be lost, and a
     /// second flush that succeeds proves nothing about them.
     fn flush(&self) -> impl Future<Output = io::Result<()>>;

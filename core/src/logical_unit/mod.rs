@@ -14,11 +14,12 @@ use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use crate::backend::{Backend, Medium};
+use crate::backend::{Backend, Medium, WholeTransfers};
 use crate::env::Runtime;
 use crate::event::Event;
 use crate::id::{Lun, NexusId};
 use crate::limits::Limits;
+use crate::planted;
 use crate::scsi::Footprint;
 use crate::target::{BackendKind, IoMode, LunConfig};
 use unit_attention::UnitAttentions;
@@ -74,7 +75,8 @@ impl<R: Runtime> LogicalUnit<R> {
         let backend = match config.backend {
             BackendKind::Nullio { size_bytes } => Backend::Nullio { size_bytes },
             BackendKind::Fileio | BackendKind::Blockio => {
-                Backend::Disk(disk.expect("fileio and blockio come with a disk"))
+                let disk = disk.expect("fileio and blockio come with a disk");
+                Backend::Disk(WholeTransfers::new(disk, config.block_bytes, limits.transfer_interruptions))
             }
         };
         let medium = Medium::new(runtime.clone(), lun, backend, config.mode, shared.clone());
@@ -105,6 +107,7 @@ impl<R: Runtime> LogicalUnit<R> {
     /// A nexus begins: it gets `first` as its first unit attention.
     pub fn attach(&self, nexus: NexusId, first: UnitAttention) {
         self.attentions.attach(nexus);
+        let nexus = if planted!(AttentionForeign) { self.attentions.nexuses()[0] } else { nexus };
         self.raise_for(nexus, first);
     }
 

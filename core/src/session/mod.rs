@@ -69,7 +69,7 @@ pub struct Session<R: Runtime> {
     pub(crate) pool_held: Rc<Cell<usize>>,
     /// Since when commands have waited for one with a smaller CmdSN.
     gap_since: Cell<Option<Duration>>,
-    next_ttt: Cell<u32>,
+    next_ttt: Cell<Ttt>,
     /// Task management functions that have not been answered.
     pub(crate) managing: Cell<u32>,
     /// The session is being ended, and its tasks with it.
@@ -89,6 +89,7 @@ impl<R: Runtime> Session<R> {
         target: Option<Rc<TargetShare<R>>>,
         negotiated: Negotiated,
         exp_cmd_sn: SerialNumber,
+        first_ttt: Ttt,
         limits: Limits,
         connection: Rc<Connection<R>>,
     ) -> Self {
@@ -107,7 +108,7 @@ impl<R: Runtime> Session<R> {
             aborting: RefCell::default(),
             pool_held: Rc::default(),
             gap_since: Cell::new(None),
-            next_ttt: Cell::new(0),
+            next_ttt: Cell::new(first_ttt),
             managing: Cell::new(0),
             leaving: Cell::new(false),
             succession: Succession::default(),
@@ -123,9 +124,8 @@ impl<R: Runtime> Session<R> {
     /// A Target Transfer Tag that no open R2T of the session carries: tags go round in 2^32.
     pub(crate) fn next_ttt(&self) -> Ttt {
         let ttt = self.next_ttt.get();
-        let next = ttt.wrapping_add(1);
-        self.next_ttt.set(if next == Ttt::NONE.0 { 0 } else { next });
-        Ttt(ttt)
+        self.next_ttt.set(ttt.next());
+        ttt
     }
 
     /// ExpCmdSN and MaxCmdSN as every PDU to the initiator carries them.

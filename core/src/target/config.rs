@@ -17,6 +17,8 @@ pub struct NodeConfig {
     pub limits: Limits,
     /// First StatSN of every connection; `None` draws it.
     pub initial_stat_sn: Option<u32>,
+    /// First Target Transfer Tag of every session; not the reserved one.
+    pub initial_ttt: u32,
 }
 
 /// One target.

@@ -78,6 +78,7 @@ impl<R: Runtime> Shard<R> {
         attention: UnitAttention,
         issuer: Option<&Rc<Session<R>>>,
     ) {
+        let lun = lun.filter(|_| !crate::planted!(ResetEveryLun));
         let lun_filter = lun.map(Lun::from_number);
         let aborts = self.sessions_of(target).into_iter().map(|session| async move {
             let is_issuer = issuer.is_some_and(|issuer| Rc::ptr_eq(issuer, &session));

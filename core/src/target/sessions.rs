@@ -11,7 +11,7 @@ use crate::connection::login_phase::{LoggedIn, encode_reply};
 use crate::connection::timers;
 use crate::env::{ByteStream, Close, Runtime};
 use crate::event::Event;
-use crate::id::{ConnectionId, NexusId, Tsih};
+use crate::id::{ConnectionId, NexusId, Tsih, Ttt};
 use crate::logical_unit::UnitAttention;
 use crate::session::abort::Owed;
 use crate::session::reinstatement::Successor;
@@ -225,6 +225,7 @@ impl<R: Runtime> Shard<R> {
             target,
             negotiated,
             outcome.exp_cmd_sn,
+            Ttt(self.node.config.initial_ttt),
             limits.clone(),
             connection,
         ))
@@ -235,7 +236,9 @@ impl<R: Runtime> Shard<R> {
         session.leaving.set(true);
         session.abort(&session.tasks_of(None), Owed::Drop).await;
         // They hold the session, which holds them.
-        session.window.borrow_mut().drop_pending();
+        if !crate::planted!(SessionCycle) {
+            session.window.borrow_mut().drop_pending();
+        }
     }
 
     fn end_session(&self, session: &Rc<Session<R>>) {

@@ -11,6 +11,7 @@ use futures_util::future::join_all;
 
 use crate::connection::login::{Identity, Login, LoginStatus};
 use crate::connection::login_phase::{self, LoggedIn, LoginFailure};
+use crate::connection::opening::Opening;
 use crate::env::{ByteStream, Close, Runtime, ShardMessage};
 use crate::event::Event;
 use crate::id::{ConnectionId, NexusId, ShardId};
@@ -97,12 +98,12 @@ impl<R: Runtime> Shard<R> {
             return stream.close(Close::Abort);
         }
         let Some(slot) = self.node.connection_slot() else {
-            self.runtime.event(&Event::ConnectionRefused { limit: "connections" });
+            self.runtime.event(&Event::ConnectionRefused { peer, limit: "connections" });
             return stream.close(Close::Abort);
         };
         let logins = self.logins.borrow().get(&peer.ip()).copied().unwrap_or(0);
         if logins >= self.node.config.limits.logins_per_peer {
-            self.runtime.event(&Event::ConnectionRefused { limit: "logins_per_peer" });
+            self.runtime.event(&Event::ConnectionRefused { peer, limit: "logins_per_peer" });
             return stream.close(Close::Abort);
         }
         *self.logins.borrow_mut().entry(peer.ip()).or_default() += 1;
@@ -220,7 +221,8 @@ impl<R: Runtime> Shard<R> {
         let limits = &self.node.config.limits;
         let identity = self.identity(local);
         let login = Login::new(self.first_stat_sn());
-        let negotiation = login_phase::negotiate::<R>(&stream, &identity, login);
+        let opening = Opening::default();
+        let negotiation = login_phase::negotiate::<R>(&stream, &identity, login, &opening);
         let result = within(&self.runtime, limits.login_deadline, negotiation).await;
         self.login_over(peer.ip());
         let why = match result {
@@ -229,11 +231,18 @@ impl<R: Runtime> Shard<R> {
                 self.runtime.event(&Event::LoginRefused { connection: id, status });
                 "login refused"
             }
-            Some(Err(LoginFailure::Dropped(why))) => why,
-            None => "login took too long",
+            Some(Err(LoginFailure::Dropped(why))) => self.login_broken(id, opening, why),
+            None => self.login_broken(id, opening, "login took too long"),
         };
         stream.close(Close::Graceful);
         self.runtime.event(&Event::ConnectionClosed { connection: id, why });
+    }
+
+    /// Tells that a login had no end, and why as far as the first bytes show it.
+    fn login_broken(&self, id: ConnectionId, opening: Opening, why: &'static str) -> &'static str {
+        let why = opening.other_protocol().unwrap_or(why);
+        self.runtime.event(&Event::LoginBroken { connection: id, why, spoke: opening.spoke() });
+        why
     }
 
     fn login_over(&self, peer: IpAddr) {

@@ -26,6 +26,11 @@ pub(crate) async fn manage<R: Runtime>(
 ) {
     request.lun = request.lun.canonical();
     let response = match request.function {
+        Request::ABORT_TASK if crate::planted!(AbortForeign) => {
+            let all = session.key.as_ref().map_or_else(Vec::new, |key| shard.sessions_of(key.target));
+            let owner = all.iter().find(|other| other.tasks.borrow().contains_key(&request.referenced_itt));
+            abort_task(owner.unwrap_or(&session), &request).await
+        }
         Request::ABORT_TASK => abort_task(&session, &request).await,
         Request::ABORT_TASK_SET | Request::CLEAR_TASK_SET => {
             abort_task_set(&session, &request, &immediate_before).await

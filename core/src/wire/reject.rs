@@ -41,6 +41,23 @@ impl Reject {
     pub const NEGOTIATION_RESET: u8 = 0x0b;
     /// Reason: the initiator was asked to log out.
     pub const WAITING_FOR_LOGOUT: u8 = 0x0c;
+
+    /// What the peer did that `reason` answers, in words for a log line.
+    #[must_use]
+    pub fn meaning(reason: u8) -> &'static str {
+        match reason {
+            Self::DATA_DIGEST_ERROR => "a PDU was rejected: its data digest is wrong",
+            Self::SNACK_REJECT => "a PDU was rejected: SNACK is for higher error recovery levels",
+            Self::PROTOCOL_ERROR => "a PDU was rejected: it breaks the protocol",
+            Self::COMMAND_NOT_SUPPORTED => "a PDU was rejected: its kind is not supported",
+            Self::IMMEDIATE_COMMAND_REJECT => "a PDU was rejected: too many immediate commands",
+            Self::TASK_IN_PROGRESS => "a PDU was rejected: its tag is in use",
+            Self::INVALID_PDU_FIELD => "a PDU was rejected: a field is wrong",
+            Self::NEGOTIATION_RESET => "a PDU was rejected: the negotiation starts anew",
+            Self::WAITING_FOR_LOGOUT => "a PDU was rejected: after a logout",
+            _ => "a PDU was rejected",
+        }
+    }
 }
 
 impl Reject {

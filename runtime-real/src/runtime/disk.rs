@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io;
+use std::ops::Range;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
@@ -50,46 +51,33 @@ impl RealDisk {
 impl Disk for RealDisk {
     type Buf = Buf;
 
-    async fn read(&self, offset_bytes: u64, mut buf: Buf) -> (io::Result<()>, Buf) {
-        let length = buf.as_ref().len();
-        if let Err(error) = self.check_range(offset_bytes, length) {
+    async fn read(&self, offset_bytes: u64, buf: Buf, range: Range<usize>) -> (io::Result<usize>, Buf) {
+        if let Err(error) = self.check_range(offset_bytes, range.len()) {
             return (Err(error), buf);
         }
-        let mut progress = Progress::default();
-        while progress.done < length {
-            let offset = offset_bytes + progress.done as u64;
-            let (result, (_, returned)) = ring::read(&self.file, offset, buf, progress.done..length).await;
-            buf = returned;
-            if let Err(error) = progress.note(result, io::ErrorKind::UnexpectedEof) {
-                return (Err(error), buf);
-            }
-        }
-        (Ok(()), buf)
+        let (result, (_, buf)) = ring::read(&self.file, offset_bytes, buf, range).await;
+        (result, buf)
     }
 
-    async fn write(&self, offset_bytes: u64, mut buf: Buf, durability: Durability) -> (io::Result<()>, Buf) {
-        let length = buf.as_ref().len();
-        if let Err(error) = self.check_range(offset_bytes, length) {
+    async fn write(
+        &self,
+        offset_bytes: u64,
+        buf: Buf,
+        range: Range<usize>,
+        durability: Durability,
+    ) -> (io::Result<usize>, Buf) {
+        if let Err(error) = self.check_range(offset_bytes, range.len()) {
             return (Err(error), buf);
         }
         if self.geometry.read_only {
             return (Err(io::ErrorKind::ReadOnlyFilesystem.into()), buf);
         }
         let durable = durability == Durability::Durable;
-        let mut progress = Progress::default();
-        while progress.done < length {
-            let offset = offset_bytes + progress.done as u64;
-            let (result, (_, returned)) = ring::write(&self.file, offset, buf, progress.done..length, durable).await;
-            buf = returned;
-            if let Err(error) = progress.note(result, io::ErrorKind::WriteZero) {
-                return (Err(error), buf);
-            }
-        }
-        (Ok(()), buf)
+        let (result, (_, buf)) = ring::write(&self.file, offset_bytes, buf, range, durable).await;
+        (result, buf)
     }
 
     async fn flush(&self) -> io::Result<()> {
-        // A flush that fails is not tried again: the kernel reports lost writes once.
         ring::synchronize(&self.file).await.0.map(|_| ())
     }
 
@@ -97,34 +85,3 @@ impl Disk for RealDisk {
         self.geometry
     }
 }
-
-/// How far a transfer is that the kernel may do in parts.
-#[derive(Default)]
-struct Progress {
-    done: usize,
-    interruptions: u32,
-}
-
-impl Progress {
-    fn note(&mut self, result: io::Result<usize>, nothing: io::ErrorKind) -> io::Result<()> {
-        match result {
-            Ok(0) => Err(nothing.into()),
-            Ok(bytes) => {
-                self.done += bytes;
-                self.interruptions = 0;
-                Ok(())
-            }
-            Err(error)
-                if matches!(error.kind(), io::ErrorKind::Interrupted | io::ErrorKind::WouldBlock)
-                    && self.interruptions < INTERRUPTIONS_MAX =>
-            {
-                self.interruptions += 1;
-                Ok(())
-            }
-            Err(error) => Err(error),
-        }
-    }
-}
-
-/// Interruptions in a row without a byte moved before a transfer fails.
-const INTERRUPTIONS_MAX: u32 = 64;

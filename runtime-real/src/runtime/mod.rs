@@ -13,6 +13,7 @@ use quintain_core::id::ShardId;
 use quintain_core::limits::Limits;
 
 mod disk;
+mod limiter;
 mod listener;
 mod observer;
 mod pool;

@@ -1,17 +1,21 @@
-//! Events become log lines.
+//! Events become log lines, at most one a second of a kind for each peer, whatever the number of cores.
 
-use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use quintain_core::connection::login::LoginStatus;
 use quintain_core::event::Event;
 use quintain_core::id::{ConnectionId, NexusId};
-use tracing::{debug, error, info, warn};
+use tracing::level_filters::LevelFilter;
+use tracing::{Level, debug, error, info, warn};
 
-/// Who is connected, on all shards. Touched when a connection or session comes or goes, never by a command.
+use super::limiter::{Admission, INTERVAL, Key, Limiter};
+use super::ring;
+
+/// Who is connected and what was logged of them, on all shards. Touched when a connection or session comes or goes or
+/// something is worth a line, never by a command.
 #[derive(Clone, Default, Debug)]
 pub struct Peers {
     directory: Arc<Mutex<Directory>>,
@@ -21,6 +25,7 @@ pub struct Peers {
 struct Directory {
     connections: BTreeMap<ConnectionId, SocketAddr>,
     sessions: BTreeMap<NexusId, SocketAddr>,
+    lines: Limiter,
 }
 
 impl Peers {
@@ -30,26 +35,30 @@ impl Peers {
     }
 }
 
-/// Turns one shard's events into log lines, at most one a second of a kind for each peer.
+/// Turns one shard's events into log lines.
 pub(super) struct Observer {
     peers: Peers,
-    limiter: RefCell<Limiter>,
 }
 
 impl Observer {
     pub(super) fn new(peers: Peers) -> Self {
-        Self { peers, limiter: RefCell::default() }
+        Self { peers }
     }
 
     pub(super) fn observe(&self, event: &Event) {
         match *event {
             Event::ConnectionOpened { connection, peer } => {
                 self.peers.with(|directory| directory.connections.insert(connection, peer));
-                debug!(%peer, "connection opened");
+                self.limited(Level::DEBUG, "connection opened", Some(peer), |kind| debug!(%peer, "{kind}"));
             }
             Event::ConnectionClosed { connection, why } => {
                 let peer = self.peers.with(|directory| directory.connections.remove(&connection));
-                debug!(peer = %Shown(peer), why, "connection closed");
+                self.limited(
+                    Level::DEBUG,
+                    "connection closed",
+                    peer,
+                    |kind| debug!(peer = %Shown(peer), why, "{kind}"),
+                );
             }
             Event::SessionStarted { connection, nexus, discovery } => {
                 self.session_started(connection, nexus, discovery)
@@ -57,25 +66,27 @@ impl Observer {
             Event::SessionContinued { connection, nexus } => self.session_continued(connection, nexus),
             Event::SessionEnded { nexus } => {
                 if let Some(peer) = self.peers.with(|directory| directory.sessions.remove(&nexus)) {
-                    self.limited("session ended", Some(peer), |left_out| info!(%peer, left_out, "session ended"));
+                    self.limited(Level::INFO, "session ended", Some(peer), |kind| info!(%peer, "{kind}"));
                 }
             }
-            Event::ConnectionRefused { limit } => {
-                self.limited("refused", None, |left_out| warn!(limit, left_out, "connection refused"));
+            Event::ConnectionRefused { peer, limit } => {
+                self.limited(Level::WARN, "connection refused", Some(peer), |kind| warn!(%peer, limit, "{kind}"));
             }
             Event::LoginRefused { connection, status } => {
                 let peer = self.peer_of(connection);
                 let status = LoginStatus(status);
-                self.limited("login", peer, |left_out| {
-                    warn!(peer = %Shown(peer), %status, why = status.meaning(), left_out, "login refused");
+                self.limited(Level::WARN, "login refused", peer, |kind| {
+                    warn!(peer = %Shown(peer), %status, why = status.meaning(), "{kind}");
                 });
             }
+            Event::LoginBroken { connection, why, spoke } => self.login_broken(self.peer_of(connection), why, spoke),
             Event::ProtocolViolation { connection, what } => {
                 let peer = self.peer_of(connection);
                 self.limited(
-                    "protocol",
+                    Level::WARN,
+                    "protocol violation",
                     peer,
-                    |left_out| warn!(peer = %Shown(peer), what, left_out, "protocol violation"),
+                    |kind| warn!(peer = %Shown(peer), what, "{kind}"),
                 );
             }
             _ => self.observe_tasks(event),
@@ -85,40 +96,54 @@ impl Observer {
     fn session_started(&self, connection: ConnectionId, nexus: NexusId, discovery: bool) {
         let Some(peer) = self.peer_of(connection) else { return };
         if discovery {
-            self.limited("discovery", Some(peer), |left_out| debug!(%peer, left_out, "discovery session"));
+            self.limited(Level::DEBUG, "discovery session", Some(peer), |kind| debug!(%peer, "{kind}"));
             return;
         }
         self.peers.with(|directory| directory.sessions.insert(nexus, peer));
-        self.limited("session started", Some(peer), |left_out| info!(%peer, left_out, "session started"));
+        self.limited(Level::INFO, "session started", Some(peer), |kind| info!(%peer, "{kind}"));
+    }
+
+    /// Who says nothing at all is a monitor that looks whether the port is open, more often than not.
+    fn login_broken(&self, peer: Option<SocketAddr>, why: &'static str, spoke: bool) {
+        if spoke {
+            self.limited(Level::WARN, "closed before login", peer, |kind| warn!(peer = %Shown(peer), "{kind}: {why}"));
+        } else {
+            self.limited(Level::INFO, "silent connection", peer, |kind| info!(peer = %Shown(peer), "{kind}: {why}"));
+        }
     }
 
     fn session_continued(&self, connection: ConnectionId, nexus: NexusId) {
         let Some(peer) = self.peer_of(connection) else { return };
         self.peers.with(|directory| directory.sessions.insert(nexus, peer));
-        self.limited("session continued", Some(peer), |left_out| {
-            info!(%peer, left_out, "session goes on over a new connection");
-        });
+        let kind = "session goes on over a new connection";
+        self.limited(Level::INFO, kind, Some(peer), |kind| info!(%peer, "{kind}"));
     }
 
     fn observe_tasks(&self, event: &Event) {
         match *event {
             Event::TaskAborted { nexus, lun, disowned: true, .. } => {
                 let peer = self.peers.with(|directory| directory.sessions.get(&nexus).copied());
-                self.limited("disowned", peer, |left_out| {
-                    warn!(peer = %Shown(peer), %lun, left_out, "the disk did not finish an aborted command in time");
+                self.limited(Level::WARN, "the disk did not finish an aborted command in time", peer, |kind| {
+                    warn!(peer = %Shown(peer), %lun, "{kind}");
                 });
             }
             Event::PeerAsked { connection } => {
-                debug!(peer = %Shown(self.peer_of(connection)), "a silent peer was asked for a sign of life");
+                let peer = self.peer_of(connection);
+                self.limited(
+                    Level::DEBUG,
+                    "a silent peer was asked for a sign of life",
+                    peer,
+                    |kind| debug!(peer = %Shown(peer), "{kind}"),
+                );
             }
             Event::MediumFailed { lun, offset_bytes, length_bytes, write } => {
-                let what = if write { "write failed" } else { "read failed" };
-                self.limited("medium", None, |left_out| error!(%lun, offset_bytes, length_bytes, left_out, "{what}"));
+                let kind = if write { "write failed" } else { "read failed" };
+                self.limited(Level::ERROR, kind, None, |kind| error!(%lun, offset_bytes, length_bytes, "{kind}"));
             }
-            Event::FlushFailed { lun } => self.limited("flush", None, |left_out| {
-                error!(%lun, left_out, "flush failed: acknowledged data may be lost, no more writes are taken");
+            Event::FlushFailed { lun } => self.limited(Level::ERROR, "flush failed", None, |kind| {
+                error!(%lun, "{kind}: acknowledged data may be lost, no more writes are taken");
             }),
-            Event::LimitMet { limit } => self.limited(limit, None, |left_out| warn!(limit, left_out, "limit met")),
+            Event::LimitMet { limit } => self.limited(Level::WARN, limit, None, |limit| warn!(limit, "limit met")),
             _ => {}
         }
     }
@@ -127,13 +152,33 @@ impl Observer {
         self.peers.with(|directory| directory.connections.get(&connection).copied())
     }
 
-    /// Calls `log` with the number of lines that were left out since the last one, if any, unless that was under a
-    /// second ago.
-    fn limited(&self, kind: &'static str, peer: Option<SocketAddr>, log: impl FnOnce(Option<u64>)) {
-        let admitted = self.limiter.borrow_mut().admit((kind, peer.map(|peer| peer.ip())), Instant::now());
-        if let Some(left_out) = admitted {
-            log((left_out > 0).then_some(left_out));
+    /// Lets `log` write a line of `kind`, unless the last one about this peer was under a second ago. What is left out
+    /// is counted, and a line says how much it was when the second is over.
+    fn limited(&self, level: Level, kind: &'static str, peer: Option<SocketAddr>, log: impl FnOnce(&'static str)) {
+        if level > LevelFilter::current() {
+            return;
         }
+        let key = Key::new(kind, peer.map(|peer| peer.ip()));
+        match self.peers.with(|directory| directory.lines.admit(key, Instant::now())) {
+            Admission::Written => log(kind),
+            Admission::FirstLeftOut(key) => ring::spawn(tell_left_out(self.peers.clone(), level, key)),
+            Admission::LeftOut => {}
+        }
+    }
+}
+
+/// Says how many lines were left out, once it may.
+async fn tell_left_out(peers: Peers, level: Level, key: Key) {
+    ring::sleep(INTERVAL).await;
+    let lines = peers.with(|directory| directory.lines.tell(key, Instant::now()));
+    let kind = key.kind;
+    let peer = key.peers();
+    let peer = peer.as_ref().map(tracing::field::display);
+    match level {
+        Level::ERROR => error!(peer, lines, "{kind}: more lines were left out"),
+        Level::WARN => warn!(peer, lines, "{kind}: more lines were left out"),
+        Level::INFO => info!(peer, lines, "{kind}: more lines were left out"),
+        _ => debug!(peer, lines, "{kind}: more lines were left out"),
     }
 }
 
@@ -146,62 +191,5 @@ impl std::fmt::Display for Shown {
             Some(peer) => peer.fmt(f),
             None => f.write_str("unknown"),
         }
-    }
-}
-
-type Key = (&'static str, Option<IpAddr>);
-
-/// When a line was last written and how many were left out since.
-#[derive(Default)]
-struct Limiter {
-    lines: BTreeMap<Key, (Instant, u64)>,
-}
-
-impl Limiter {
-    fn admit(&mut self, key: Key, now: Instant) -> Option<u64> {
-        if let Some((last, left_out)) = self.lines.get_mut(&key)
-            && now.duration_since(*last) < INTERVAL
-        {
-            *left_out += 1;
-            return None;
-        }
-        if self.lines.len() >= KEYS_MAX && !self.lines.contains_key(&key) {
-            self.lines.retain(|_, (last, _)| now.duration_since(*last) < INTERVAL);
-            if self.lines.len() >= KEYS_MAX {
-                return None;
-            }
-        }
-        let left_out = self.lines.insert(key, (now, 0)).map_or(0, |(_, left_out)| left_out);
-        Some(left_out)
-    }
-}
-
-/// Between two lines of a kind for one peer.
-const INTERVAL: Duration = Duration::from_secs(1);
-/// Kinds times peers that are remembered.
-const KEYS_MAX: usize = 4_096;
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn second_line_within_a_second_is_counted_and_not_written() {
-        let mut limiter = Limiter::default();
-        let start = Instant::now();
-        assert_eq!(limiter.admit(("kind", None), start), Some(0));
-        assert_eq!(limiter.admit(("kind", None), start + Duration::from_millis(10)), None);
-        assert_eq!(limiter.admit(("other", None), start + Duration::from_millis(10)), Some(0));
-        assert_eq!(limiter.admit(("kind", None), start + Duration::from_millis(1_010)), Some(1));
-    }
-
-    #[test]
-    fn many_peers_at_once_do_not_grow_the_table() {
-        let mut limiter = Limiter::default();
-        let start = Instant::now();
-        for n in 0..10_000_u32 {
-            limiter.admit(("kind", Some(IpAddr::from(n.to_be_bytes()))), start);
-        }
-        assert!(limiter.lines.len() <= KEYS_MAX);
     }
 }

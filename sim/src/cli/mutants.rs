@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use quintain_core::planted::{CATALOGUE, Entry};
+use rustix::time::{ClockId, clock_gettime};
 
 use super::batch::{Batch, sweep};
 use super::report::Progress;
@@ -15,7 +16,7 @@ struct Row {
     entry: &'static Entry,
     found: Option<String>,
     seeds: u64,
-    /// Real time times jobs: what it cost at most.
+    /// Processor time of this process.
     cpu: Duration,
 }
 
@@ -41,7 +42,7 @@ pub(super) fn run(seeds: u64, seed_base: u64, only: Option<&str>, jobs: usize, p
 }
 
 fn measure(entry: &'static Entry, seeds: u64, seed_base: u64, jobs: usize, profile: Profile) -> Row {
-    let progress = Progress::silent();
+    let (progress, before) = (Progress::silent(), cpu_time());
     let (mut ran, mut from, mut found) = (0, seed_base, None);
     while found.is_none() && ran < seeds {
         let planted = Some(entry.name.to_owned());
@@ -55,7 +56,13 @@ fn measure(entry: &'static Entry, seeds: u64, seed_base: u64, jobs: usize, profi
         }
         from = seed + 1;
     }
-    Row { entry, found, seeds: ran, cpu: progress.finish() * jobs as u32 }
+    Row { entry, found, seeds: ran, cpu: cpu_time() - before }
+}
+
+/// Processor time of all threads of this process, those that have ended included.
+fn cpu_time() -> Duration {
+    let time = clock_gettime(ClockId::ProcessCPUTime);
+    Duration::new(time.tv_sec.unsigned_abs(), time.tv_nsec.unsigned_abs() as u32)
 }
 
 fn line(row: &Row) -> String {

@@ -7,7 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::network::NEVER;
 
+const EINTR: i32 = 4;
 const EIO: i32 = 5;
+const EAGAIN: i32 = 11;
 const ENOSPC: i32 = 28;
 
 /// Which operations.
@@ -77,6 +79,27 @@ pub enum DiskFault {
         /// How long, in microseconds.
         for_us: u64,
     },
+    /// Transfers move a part of their bytes only (D13).
+    Short {
+        /// Reads or writes.
+        part: Part,
+        /// How many.
+        count: u64,
+    },
+    /// Transfers are interrupted before they move anything (D13).
+    Interrupted {
+        /// Reads or writes.
+        part: Part,
+        /// How many.
+        count: u64,
+        /// With EAGAIN, not with EINTR.
+        again: bool,
+    },
+    /// Reads find the end of the disk where it is not (D13).
+    Ends {
+        /// How many.
+        count: u64,
+    },
 }
 
 /// The faults that a disk has now.
@@ -93,6 +116,13 @@ pub(super) enum Verdict {
     Works,
     Fails(io::Error),
     Tears(io::Error),
+}
+
+/// How much a transfer moves.
+pub(super) enum Moves {
+    All,
+    Some,
+    Nothing,
 }
 
 pub(super) fn input_output_error() -> io::Error {
@@ -124,6 +154,27 @@ impl Faults {
             _ => None,
         })
         .is_some()
+    }
+
+    /// What a read or a write moves.
+    pub(super) fn moves(&mut self, part: Part) -> io::Result<Moves> {
+        let struck = self.strike(|fault| match fault {
+            DiskFault::Short { part: struck, count } | DiskFault::Interrupted { part: struck, count, .. }
+                if *struck == part =>
+            {
+                Some(count)
+            }
+            DiskFault::Ends { count } if part == Part::Read => Some(count),
+            _ => None,
+        });
+        match struck {
+            Some(DiskFault::Short { .. }) => Ok(Moves::Some),
+            Some(DiskFault::Ends { .. }) => Ok(Moves::Nothing),
+            Some(DiskFault::Interrupted { again, .. }) => {
+                Err(io::Error::from_raw_os_error(if again { EAGAIN } else { EINTR }))
+            }
+            _ => Ok(Moves::All),
+        }
     }
 
     pub(super) fn read(&mut self, offset: u64, length: u64) -> io::Result<()> {

@@ -20,13 +20,15 @@ fn blocks(count: usize, fill: u8) -> SimBuf {
 }
 
 async fn write(disk: &SimDisk, block: u64, count: usize, fill: u8, durability: Durability) -> io::Result<()> {
-    disk.write(block * BLOCK as u64, blocks(count, fill), durability).await.0
+    let moved = disk.write(block * BLOCK as u64, blocks(count, fill), 0..count * BLOCK, durability).await.0?;
+    assert_eq!(moved, count * BLOCK, "no short write was asked for");
+    Ok(())
 }
 
 /// The first byte of each block, and that the block is all of one piece.
 async fn read(disk: &SimDisk, block: u64, count: usize) -> Vec<u8> {
-    let (result, buf) = disk.read(block * BLOCK as u64, blocks(count, 0xee)).await;
-    result.expect("no read fault");
+    let (result, buf) = disk.read(block * BLOCK as u64, blocks(count, 0xee), 0..count * BLOCK).await;
+    assert_eq!(result.expect("no read fault"), count * BLOCK);
     buf.as_ref()
         .chunks(BLOCK)
         .map(|block| {
@@ -144,7 +146,7 @@ fn errors_strike_as_often_and_where_they_should() {
     story(|disk, _, _| async move {
         disk.inject(DiskFault::ReadError { offset_bytes: 1024, length_bytes: 512, count: 1 });
         assert_eq!(read(&disk, 0, 2).await, [0, 0]);
-        assert!(disk.read(0, blocks(3, 0)).await.0.is_err());
+        assert!(disk.read(0, blocks(3, 0), 0..3 * BLOCK).await.0.is_err());
         assert_eq!(read(&disk, 0, 3).await, [0, 0, 0]);
         disk.inject(DiskFault::WriteError { count: 1, partial: false });
         assert!(write(&disk, 0, 1, 1, Durability::Volatile).await.is_err());
@@ -178,5 +180,62 @@ fn stall_holds_everything_back() {
         disk.inject(DiskFault::Stall { for_us: 2_000_000 });
         write(&disk, 0, 1, 5, Durability::Volatile).await.expect("no error");
         assert!(clock.now() >= Duration::from_secs(2));
+    });
+}
+
+#[test]
+fn short_transfers_move_what_they_say() {
+    let (mut odd, mut whole) = (0, 0);
+    for direct in [false, true] {
+        for seed in 0..20 {
+            let moved = run(seed, move |executor| async move {
+                let disk = disk(&executor, seed, &Rc::default());
+                let disk = if direct { disk.direct() } else { disk };
+                for part in [Part::Read, Part::Write] {
+                    disk.inject(DiskFault::Short { part, count: 1 });
+                }
+                let (written, _) = disk.write(0, blocks(8, 1), 0..8 * BLOCK, Durability::Durable).await;
+                let written = written.expect("no error");
+                let there = read_all(&disk).await;
+                let landed = there.iter().filter(|&&byte| byte == 1).count();
+                assert!(written <= landed && landed < written + BLOCK, "{written} of {landed} bytes");
+                assert!((0 < written) && written < 8 * BLOCK || direct);
+                written
+            });
+            let moved = moved.expect("no panic");
+            assert!(!direct || moved.is_multiple_of(BLOCK));
+            odd += usize::from(!moved.is_multiple_of(BLOCK));
+            whole += usize::from(moved == 8 * BLOCK);
+        }
+    }
+    assert!(odd > 10 && whole < 10, "{odd} odd counts, {whole} whole ones");
+}
+
+/// The first blocks of `disk`, of which a short read gives the beginning first.
+async fn read_all(disk: &SimDisk) -> Vec<u8> {
+    let (result, buf) = disk.read(0, blocks(8, 0xee), 0..8 * BLOCK).await;
+    let moved = result.expect("no error");
+    assert!(buf.as_ref()[moved..].iter().all(|&byte| byte == 0xee), "bytes beyond the count were changed");
+    assert!(buf.as_ref()[..moved].iter().all(|&byte| byte != 0xee));
+    let rest = moved - moved % BLOCK;
+    let (result, buf) = disk.read(rest as u64, buf, rest..8 * BLOCK).await;
+    assert_eq!(result.expect("no error"), 8 * BLOCK - rest);
+    buf.as_ref().to_vec()
+}
+
+#[test]
+fn interruptions_change_nothing() {
+    story(|disk, _, _| async move {
+        disk.inject(DiskFault::Interrupted { part: Part::Write, count: 1, again: false });
+        disk.inject(DiskFault::Interrupted { part: Part::Read, count: 1, again: true });
+        disk.inject(DiskFault::Ends { count: 1 });
+        let interrupted = write(&disk, 0, 2, 7, Durability::Durable).await;
+        assert_eq!(interrupted.expect_err("interrupted").kind(), io::ErrorKind::Interrupted);
+        let (again, buf) = disk.read(0, blocks(2, 0xee), 0..2 * BLOCK).await;
+        assert_eq!(again.expect_err("not now").kind(), io::ErrorKind::WouldBlock);
+        let (end, buf) = disk.read(0, buf, 0..2 * BLOCK).await;
+        assert_eq!(end.expect("the end is no error here"), 0);
+        assert!(buf.as_ref().iter().all(|&byte| byte == 0xee));
+        assert_eq!(read(&disk, 0, 2).await, [0, 0]);
     });
 }

@@ -58,6 +58,7 @@ pub struct SimStream {
     network: Network,
     connection: Rc<Connection>,
     parked: Cell<bool>,
+    _alive: Rc<()>,
 }
 
 /// A connection on its way between shards.
@@ -66,7 +67,8 @@ pub struct Parked(u64);
 
 impl SimStream {
     pub(super) fn new(network: Network, connection: Rc<Connection>) -> Self {
-        Self { network, connection, parked: Cell::new(false) }
+        let alive = network.state.streams.borrow().clone();
+        Self { network, connection, parked: Cell::new(false), _alive: alive }
     }
 
     pub(crate) fn park(self) -> Parked {

@@ -100,6 +100,11 @@ impl EventOracle {
         }
     }
 
+    /// What was found so far.
+    pub fn found(&mut self) -> &mut [Finding] {
+        &mut self.findings
+    }
+
     /// The run is over: what was found, and tasks that were forgotten.
     pub fn finish(&mut self) -> Vec<Finding> {
         let forgotten: Vec<_> = self

@@ -11,6 +11,10 @@ const MIB: u64 = 1 << 20;
 /// Events of core that a command makes, roughly: to spread faults over a run.
 const EVENTS_PER_COMMAND: u64 = 5;
 
+/// Where a clock wraps that is kept in milliseconds, microseconds or nanoseconds of 31, 32, 63 or 64 bits.
+const CLOCK_WRAPS_US: [u64; 6] =
+    [1 << 31, 1 << 32, (1 << 31) * 1_000, (1 << 32) * 1_000, (1 << 63) / 1_000, u64::MAX / 1_000];
+
 /// How much of everything.
 struct Scale {
     initiators: u32,
@@ -40,9 +44,11 @@ enum Family {
     CleanStop,
     Pause,
     Freeze,
+    DiskPart,
 }
 
-const FAMILIES: [Family; 18] = [
+/// A new one goes to the end, where it moves no draw of the others.
+const FAMILIES: [Family; 19] = [
     Family::Cut,
     Family::Window,
     Family::Stall,
@@ -61,6 +67,7 @@ const FAMILIES: [Family; 18] = [
     Family::CleanStop,
     Family::Pause,
     Family::Freeze,
+    Family::DiskPart,
 ];
 
 impl Plan {
@@ -83,10 +90,13 @@ impl Plan {
             Ending::Crash,
             Ending::CleanStop,
         ]);
+        let mut draws = Draws::new(seed, "plan-warm-up", 0);
+        let warm_up_us = if draws.chance(1, 4) { 0 } else { draws.log_between(2_000, 50_000) };
         let families = families(&mut Draws::new(seed, "plan-swarm", 0));
         let faults = if families.is_empty() { 0 } else { scale.faults as u32 };
         let faults = (0..faults).map(|id| fault(id, &mut entity("plan-fault", id), &families, &scale)).collect();
-        Self { seed, profile, planted: None, story: None, ending, target, units, links, initiators, faults }
+        let (planted, story) = (None, None);
+        Self { seed, profile, planted, story, warm_up_us, ending, target, units, links, initiators, faults }
     }
 }
 
@@ -150,6 +160,11 @@ fn target(draws: &mut Draws) -> TargetPlan {
         linger_ms: knob(&[10, 500]).unwrap_or(default.linger_ms),
         initiator_stall_ms: knob(&[300, 2_000, 10_000]).unwrap_or(default.initiator_stall_ms),
         pool_shares: as_u32(knob(&[1, 2, 8]), default.pool_shares),
+        initial_ttt: as_u32(knob(&[0x7fff_fff0, 0xffff_fff0, 0xffff_fffe]), default.initial_ttt),
+        clock_origin_us: {
+            let (wrap, before) = (knob(&CLOCK_WRAPS_US), knob(&[1, 1_000, 50_000, 10_000_000]));
+            wrap.map_or(default.clock_origin_us, |wrap| wrap - before.unwrap_or(500_000))
+        },
     }
 }
 
@@ -254,6 +269,15 @@ fn kind(family: Family, draws: &mut Draws, scale: &Scale) -> FaultKind {
         Family::CleanStop => FaultKind::CleanStop { deadline_us: draws.log_between(1_000, 5_000_000), down_us },
         Family::Pause => FaultKind::Pause { for_us },
         Family::Freeze => FaultKind::Freeze { for_us: for_us * draws.log_between(1, 32) },
+        Family::DiskPart => {
+            let part = *draws.pick(&[Part::Read, Part::Write]);
+            disk(match draws.below(8) {
+                0..4 => DiskFault::Short { part, count: draws.log_between(1, 100) },
+                // So many that a transfer runs out of patience now and then.
+                4..7 => DiskFault::Interrupted { part, count: draws.log_between(1, 200), again: draws.chance(1, 2) },
+                _ => DiskFault::Ends { count },
+            })
+        }
     }
 }
 

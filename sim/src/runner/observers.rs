@@ -40,6 +40,11 @@ impl Observers {
         Rc::new(move || wire.borrow_mut().process_ended())
     }
 
+    /// Each thing that was wrong so far.
+    pub(super) fn each_finding(&self, act: impl FnMut(&mut Finding)) {
+        self.wire.borrow_mut().each_finding(act);
+    }
+
     /// What was wrong.
     pub(super) fn findings(&self) -> Vec<Finding> {
         self.wire.borrow_mut().finish()

@@ -20,7 +20,8 @@ pub(in crate::scsi) async fn write<R: Runtime>(
     data_out: Option<R::Buf>,
 ) -> Answer<R::Buf> {
     let range = checked_range(unit, Access::Write, cdb)?;
-    if unit.read_only() {
+    // No blocks to write are no error (SBC-3, section 5.35), nor do they require a write.
+    if unit.read_only() && range.length_bytes > 0 {
         return Err(Sense::WRITE_PROTECTED.into());
     }
     let Some(data) = data_out else {

@@ -116,6 +116,7 @@ fn write_with_part_of_a_block_writes_nothing() {
 fn write_to_a_read_only_unit_is_refused() {
     let bench = Bench::new(IoMode::ReadOnly);
     assert_eq!(check(&bench.run(&write_10(0, 1), &[1; 512])), fixed(7, 0x2700));
+    assert_eq!(bench.good(&write_10(0, 0)), []);
     assert_eq!(bench.good(&read_10(0, 1)), [0; 512]);
     assert_eq!(bench.good(&SYNCHRONIZE), []);
     assert_eq!(bench.disk.take_operations(), [DiskOperation::Read(0, 512)]);

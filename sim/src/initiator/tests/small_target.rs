@@ -1,6 +1,6 @@
 //! A small target that keeps the rules, but for one deviation: what the initiator is tested against.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::time::Duration;
@@ -76,21 +76,30 @@ struct Inner {
     units: Vec<Unit>,
     deviation: Option<Deviation>,
     medium: RefCell<BTreeMap<u16, Vec<u8>>>,
-    /// By ISID: how to end the session, and its pending unit attentions by LUN.
+    /// By ISID.
     sessions: RefCell<BTreeMap<[u8; 6], SessionState>>,
     /// Logical units that were stopped.
     stopped: RefCell<BTreeSet<u16>>,
+    last_tsih: Cell<u16>,
 }
 
-/// What ends the session, and its unit attentions by LUN.
-type SessionState = (Rc<MemoryWire>, BTreeMap<u16, u16>);
+/// A session, whether or not its connection is still there.
+struct SessionState {
+    tsih: u16,
+    /// What ends it.
+    wire: Rc<MemoryWire>,
+    /// What was agreed on.
+    keys: BTreeMap<String, String>,
+    /// Pending unit attentions by LUN.
+    attentions: BTreeMap<u16, u16>,
+}
 
 impl SmallTarget {
     pub(super) fn new(name: &'static str, units: Vec<Unit>, deviation: Option<Deviation>) -> Self {
         let medium = units.iter().map(|unit| (unit.lun, vec![0; unit.blocks as usize * unit.block_bytes as usize]));
         let medium = RefCell::new(medium.collect());
         let (sessions, stopped) = Default::default();
-        Self(Rc::new(Inner { name, units, deviation, medium, sessions, stopped }))
+        Self(Rc::new(Inner { name, units, deviation, medium, sessions, stopped, last_tsih: Cell::new(76) }))
     }
 
     pub(super) async fn serve(&self, world: MemoryWorld, wire: MemoryWire) {
@@ -230,6 +239,7 @@ impl Connection {
             let mut answer = reply(&request, opcode::LOGIN_RESPONSE);
             answer.bhs[1] = request.bhs[1] & 0x0c;
             answer.bhs[8..14].copy_from_slice(&self.isid);
+            answer.set_u16(14, request.tsih());
             if !request.continues() {
                 answer.data = text::encode(&self.negotiate(&text::decode(&collected).unwrap(), first));
                 first = false;
@@ -240,8 +250,12 @@ impl Connection {
                 }
                 let done = request.is_final() && request.next_stage() == 3;
                 if done {
-                    answer.set_u16(14, 77);
-                    self.begin_session();
+                    let Some(tsih) = self.begin_session(request.tsih()) else {
+                        answer.set_u16(36, 0x020a);
+                        self.send(answer).await;
+                        return None;
+                    };
+                    answer.set_u16(14, tsih);
                 }
                 self.send(answer).await;
                 if done {
@@ -256,12 +270,32 @@ impl Connection {
         }
     }
 
-    fn begin_session(&mut self) {
-        let attentions = self.target.units.iter().map(|unit| (unit.lun, 0x2900)).collect();
-        let old = self.target.sessions.borrow_mut().insert(self.isid, (self.wire.clone(), attentions));
-        if let Some((old, _)) = old {
-            old.abort();
+    /// A new session for TSIH zero, or the one that is there; nothing if there is none.
+    fn begin_session(&mut self, tsih: u16) -> Option<u16> {
+        let mut sessions = self.target.sessions.borrow_mut();
+        let (wire, old) = (self.wire.clone(), sessions.remove(&self.isid));
+        if let Some(old) = &old {
+            old.wire.abort();
         }
+        let session = match old {
+            _ if tsih == 0 => {
+                let attentions = self.target.units.iter().map(|unit| (unit.lun, 0x2900)).collect();
+                self.target.last_tsih.set(self.target.last_tsih.get() + 1);
+                SessionState { tsih: self.target.last_tsih.get(), wire, keys: self.keys.clone(), attentions }
+            }
+            Some(old) if old.tsih == tsih => {
+                let of_connection = ["HeaderDigest", "DataDigest", "MaxRecvDataSegmentLength"];
+                let mut keys = old.keys;
+                keys.retain(|key, _| !of_connection.contains(&key.as_str()));
+                keys.append(&mut self.keys);
+                self.keys.clone_from(&keys);
+                SessionState { tsih, wire, keys, attentions: old.attentions }
+            }
+            _ => return None,
+        };
+        let tsih = session.tsih;
+        sessions.insert(self.isid, session);
+        Some(tsih)
     }
 
     fn negotiate(&mut self, offers: &[(String, String)], first: bool) -> Vec<(String, String)> {
@@ -330,7 +364,7 @@ impl Connection {
         self.writes.retain(|_, write| !all && write.command.u16_at(8) != lun);
         self.held.retain(|_, command| !all && command.u16_at(8) != lun);
         if function >= 5 {
-            for (_, attentions) in self.target.sessions.borrow_mut().values_mut() {
+            for SessionState { attentions, .. } in self.target.sessions.borrow_mut().values_mut() {
                 for unit in self.target.units.iter().filter(|unit| all || unit.lun == lun) {
                     attentions.insert(unit.lun, 0x2903);
                 }
@@ -340,7 +374,7 @@ impl Connection {
         if function == 7 {
             let sessions = std::mem::take(&mut *self.target.sessions.borrow_mut());
             self.world.sleep(Duration::from_millis(1)).await;
-            sessions.values().for_each(|(wire, _)| wire.abort());
+            sessions.values().for_each(|session| session.wire.abort());
         }
     }
 
@@ -511,7 +545,7 @@ impl Connection {
 
     fn attention(&self, lun: u16) -> Option<u16> {
         let mut sessions = self.target.sessions.borrow_mut();
-        let (_, attentions) = sessions.get_mut(&self.isid)?;
+        let attentions = &mut sessions.get_mut(&self.isid)?.attentions;
         match self.target.deviation {
             Some(Deviation::AttentionNever) => None,
             Some(Deviation::AttentionTwice) => match attentions.get_mut(&lun)? {

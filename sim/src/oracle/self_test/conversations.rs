@@ -27,14 +27,15 @@ pub(super) fn cases() -> Vec<Case<Talk>> {
     cases.extend(tasks());
     cases.extend(statuses());
     cases.extend(hostile());
+    cases.extend(super::isolation::cases());
     cases
 }
 
-fn good(name: &'static str, input: Talk) -> Case<Talk> {
+pub(super) fn good(name: &'static str, input: Talk) -> Case<Talk> {
     Case { name, breaks: None, input }
 }
 
-fn bad(rule: &'static str, name: &'static str, input: Talk) -> Case<Talk> {
+pub(super) fn bad(rule: &'static str, name: &'static str, input: Talk) -> Case<Talk> {
     Case { name, breaks: Some(rule), input }
 }
 

@@ -4,6 +4,7 @@
 mod conversations;
 mod event_streams;
 mod histories;
+mod isolation;
 mod story;
 mod talk;
 

@@ -229,7 +229,12 @@ impl Talk {
 
     /// The core says that it knows the connection, and that its session begins.
     pub(crate) fn known_to_core(self) -> Self {
-        let (connection, nexus) = (ConnectionId(77), NexusId(7));
+        self.known_as(NexusId(7))
+    }
+
+    /// The core says that it knows the connection, and that the session of `nexus` begins.
+    pub(crate) fn known_as(self, nexus: NexusId) -> Self {
+        let connection = ConnectionId(70 + nexus.0);
         let peer = ([192, 0, 2, 1], 49_152).into();
         self.step(Step::Core(Event::ConnectionOpened { connection, peer })).step(Step::Core(Event::SessionStarted {
             connection,
@@ -240,8 +245,17 @@ impl Talk {
 
     /// The core says that the task entered its task set.
     pub(crate) fn creates(self, tag: u32) -> Self {
-        let (nexus, lun, itt) = (NexusId(7), Lun(0), Itt(tag));
-        self.step(Step::Core(Event::TaskCreated { nexus, lun, itt, operation_code: 0, attribute: 1 }))
+        self.creates_for(NexusId(7), tag)
+    }
+
+    /// The core says that the task entered the task set of `nexus`.
+    pub(crate) fn creates_for(self, nexus: NexusId, tag: u32) -> Self {
+        self.core(Event::TaskCreated { nexus, lun: Lun(0), itt: Itt(tag), operation_code: 0, attribute: 1 })
+    }
+
+    /// The core says what happened.
+    pub(crate) fn core(self, event: Event) -> Self {
+        self.step(Step::Core(event))
     }
 
     /// The initiator sends bytes that are no request.

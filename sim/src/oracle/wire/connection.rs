@@ -115,6 +115,21 @@ impl Connection {
         }
     }
 
+    /// I10: the task of this tag may enter its task set.
+    pub(super) fn may_create(&self, itt: u32) -> bool {
+        self.distrusted || matches!(self.requests.get(&itt), Some(Request::Command(_)))
+    }
+
+    /// I10: a function or a logout was sent here that ends the task of this tag, on a logical unit that `here` knows.
+    pub(super) fn may_abort(&self, itt: u32, here: impl Fn(u64) -> bool) -> bool {
+        self.distrusted
+            || self.requests.values().any(|request| match request {
+                Request::Management(function) => function.may_abort(itt, &here),
+                Request::Logout => true,
+                _ => false,
+            })
+    }
+
     /// The target consumed these bytes.
     pub(super) fn received(&mut self, bytes: &[u8], shared: &mut Shared, report: &mut Report<'_>) {
         self.inbound.feed(bytes);

@@ -60,6 +60,15 @@ impl Management {
         (!matches!(self.function, TARGET_WARM_RESET | TARGET_COLD_RESET)).then_some(self.lun)
     }
 
+    /// It may end the task of this tag, on a logical unit that `here` knows.
+    pub(super) fn may_abort(&self, itt: u32, here: impl Fn(u64) -> bool) -> bool {
+        match self.function {
+            ABORT_TASK => self.task == itt,
+            ABORT_TASK_SET | CLEAR_TASK_SET => here(self.lun),
+            _ => self.scope().is_none_or(here),
+        }
+    }
+
     /// A command that was there when the function came is ended by it.
     pub(super) fn affects(&self, itt: u32, command: &Command) -> bool {
         let here = self.scope().is_none_or(|lun| lun == command.lun);

@@ -6,6 +6,7 @@
 
 mod command;
 mod connection;
+mod isolation;
 mod login;
 mod management;
 mod numbers;
@@ -22,6 +23,7 @@ use super::events::EventOracle;
 use crate::tap::Tap;
 
 use connection::Connection;
+use isolation::Isolation;
 use login::{Session, SessionName};
 
 /// More stories than this help nobody.
@@ -36,6 +38,7 @@ pub struct WireOracle {
     shared: Shared,
     events: EventOracle,
     names: Names,
+    isolation: Isolation,
     findings: Vec<Finding>,
 }
 
@@ -103,12 +106,14 @@ impl WireOracle {
             reinstated: Vec::new(),
         };
         let (connections, names, findings) = (BTreeMap::new(), Names::default(), Vec::new());
-        Self { connections, shared, events: EventOracle::new(limits), names, findings }
+        let (events, isolation) = (EventOracle::new(limits), Isolation::default());
+        Self { connections, shared, events, names, isolation, findings }
     }
 
     /// Takes the next event of the core.
     pub fn event(&mut self, at: Duration, event: &Event) {
         self.events.event(at, event);
+        self.isolate(at, event);
         match *event {
             // The core hears of a connection right after it was accepted.
             Event::ConnectionOpened { connection, .. } => {
@@ -140,7 +145,13 @@ impl WireOracle {
         self.shared.sessions.clear();
         self.shared.resets.clear();
         self.names = Names::default();
+        self.isolation = Isolation::default();
         self.events.process_ended();
+    }
+
+    /// Everything that was found so far.
+    pub fn each_finding(&mut self, act: impl FnMut(&mut Finding)) {
+        self.findings.iter_mut().chain(self.events.found()).for_each(act);
     }
 
     /// The run is over: everything that was found.

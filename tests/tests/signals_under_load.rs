@@ -1,8 +1,10 @@
-//! The daemon is killed with SIGKILL while initiators write, and started again on the same port: what was acknowledged
-//! is there, and what was not is old or new.
+//! The daemon is killed or told to stop while initiators write, and started again on the same port: what was
+//! acknowledged is there, and what was not is old or new.
 
 use std::cell::RefCell;
 use std::path::Path;
+use std::process::ExitStatus;
+use std::thread;
 use std::time::Duration;
 
 use futures_util::future::{join, join_all};
@@ -18,27 +20,43 @@ use rustix::process::Signal;
 
 #[test]
 fn acknowledged_data_survives_sigkill_write_through() {
-    survive("wt", "1");
+    survive(Signal::KILL, "wt", "1");
 }
 
 /// The page cache outlives the process: only a power loss may lose what was not flushed.
 #[test]
 fn acknowledged_data_survives_sigkill_write_back() {
-    survive("wb", "1");
+    survive(Signal::KILL, "wb", "1");
 }
 
 #[test]
 fn acknowledged_data_survives_sigkill_on_two_cores() {
-    survive("wb", "2");
+    survive(Signal::KILL, "wb", "2");
 }
 
-const KILLS: usize = 6;
-/// Commands and answers between two kills.
-const EVENTS_BETWEEN_KILLS: usize = 700;
+#[test]
+fn sigterm_under_load_finishes_what_is_acknowledged_and_flushes() {
+    survive(Signal::TERM, "wb", "1");
+}
+
+#[test]
+fn sigterm_under_load_on_two_cores_write_through() {
+    survive(Signal::TERM, "wt", "2");
+}
+
+#[test]
+fn sigint_under_load_finishes_what_is_acknowledged_and_flushes() {
+    survive(Signal::INT, "wb", "2");
+}
+
+/// Ends of the daemon in one test.
+const ENDS: usize = 6;
+/// Commands and answers between two of them.
+const EVENTS_BETWEEN_ENDS: usize = 700;
 const INITIATORS: u32 = 3;
 const COMMANDS_EACH: u32 = 1_200;
 
-fn survive(mode: &str, cores: &str) {
+fn survive(signal: Signal, mode: &str, cores: &str) {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let unit = Unit { lun: 0, block_bytes: 512, blocks: 4_096, write_cache: mode == "wb", nullio: false };
     let arguments = ["disk.img", "--size", "2MiB", "--mode", mode, "--cores", cores];
@@ -49,21 +67,28 @@ fn survive(mode: &str, cores: &str) {
     SocketWorld::run(portal, async |world| {
         let plans: Vec<_> = (0..INITIATORS).map(plan).collect();
         let plays = plans.iter().map(|plan| initiator::run(world.clone(), plan, shared.clone()));
-        let kills = async {
-            for kill in 1..=KILLS {
-                while shared.history.borrow().events.len() < kill * EVENTS_BETWEEN_KILLS {
+        let ends = async {
+            for end in 1..=ENDS {
+                while shared.history.borrow().events.len() < end * EVENTS_BETWEEN_ENDS {
                     world.sleep(Duration::from_millis(1)).await;
                 }
                 let victim = daemon.take().expect("it runs");
-                assert!(!victim.end(Signal::KILL).0.success());
-                shared.history.borrow_mut().events.push(Event::Crash);
+                // On a thread of its own: the initiators go on until the very end, and see it from their side.
+                let ending = thread::spawn(move || victim.end(signal));
+                while !ending.is_finished() {
+                    world.sleep(Duration::from_millis(1)).await;
+                }
+                let (status, log) = ending.join().expect("it ends");
+                check_end(signal, status, &log);
+                let event = if signal == Signal::KILL { Event::Crash } else { Event::CleanStop };
+                shared.history.borrow_mut().events.push(event);
                 let again = start(directory.path(), &arguments, &portal.to_string());
                 assert_eq!(again.portal, portal);
                 shared.history.borrow_mut().events.push(Event::Restart);
                 daemon.replace(Some(again));
             }
         };
-        let (reports, ()) = join(join_all(plays), kills).await;
+        let (reports, ()) = join(join_all(plays), ends).await;
         assert!(reports.iter().all(|report| report.steps_left == 0 && report.logins > 1), "{reports:?}");
         shared.phase.set(Phase::Audit);
         assert_eq!(initiator::audit(world.clone(), shared.clone(), &[unit]).await, Ok(()));
@@ -71,7 +96,18 @@ fn survive(mode: &str, cores: &str) {
     assert_eq!(*shared.violations.borrow(), []);
     assert_eq!(check_history(&without_races(&shared.history.borrow())), []);
     let (status, log) = daemon.take().expect("it runs").end(Signal::TERM);
-    assert!(status.success(), "{log:?}");
+    check_end(Signal::TERM, status, &log);
+}
+
+/// Killed, or stopped with success, everything in flight finished and flushed.
+fn check_end(signal: Signal, status: ExitStatus, log: &[String]) {
+    if signal == Signal::KILL {
+        return assert!(!status.success());
+    }
+    assert_eq!(status.code(), Some(0), "{log:?}");
+    let has = |words: &str| log.iter().any(|line| line.contains(words));
+    assert!(has("stopped, everything acknowledged is durable"), "{log:?}");
+    assert!(!has("aborted") && !has("ERROR"), "{log:?}");
 }
 
 fn start(directory: &Path, arguments: &[&str], listen: &str) -> Daemon {
