@@ -62,6 +62,7 @@ catalogue! {
         DataCountedEarly "data-counted-early": "Data-Out counts as received when its header is there.",
         UnderflowForgotten "underflow-forgotten": "A residual count comes without its U bit.",
         SegmentLimitIgnored "segment-limit-ignored": "The peer's MaxRecvDataSegmentLength is ignored.",
+        DataBehindWrite "data-behind-write": "Data-Out behind a complete WRITE takes its data away.",
         NegotiationTakesMaximum "negotiation-takes-maximum": "Burst lengths are negotiated to the larger value.",
     }
     "abort" {
@@ -70,6 +71,12 @@ catalogue! {
         ResetEveryLun "reset-every-lun": "LOGICAL UNIT RESET resets every logical unit.",
         AbortSkipsRunning "abort-skips-running": "ABORT TASK of a running command is confirmed and does nothing.",
         ReinstatementKeepsOld "reinstatement-keeps-old": "A new login does not wait for the old session's tasks.",
+        AbortOfAborted "abort-of-aborted": "A task that another function is aborting is said not to exist.",
+        VictimsOneByOne "victims-one-by-one": "An abort of many lets those that wait for the first ones run or be refused.",
+        AbortSetTakesYounger "abort-set-takes-younger": "ABORT TASK SET takes along commands that were sent behind it.",
+        AbortOfUnsentHolds "abort-of-unsent-holds": "ABORT TASK of a command that never came holds up those behind it.",
+        StopAfterAbort "stop-after-abort": "START STOP UNIT stops the logical unit long after its abort.",
+        TwoAddresses "two-addresses": "A logical unit that is addressed in two ways has two task sets.",
         ContinuesWithTasks "continues-with-tasks": "A session goes on over another connection with its old tasks.",
     }
     "ordering" {
@@ -103,6 +110,8 @@ catalogue! {
     }
     "resources" {
         BufferLeakOnAbort "buffer-leak-on-abort": "The buffer of an aborted read is never given back.",
+        PoolShareIgnored "pool-share-ignored": "One session's WRITEs may hold the whole buffer pool.",
+        StalledWriteKept "stalled-write-kept": "A WRITE whose data never come is never given up.",
         SessionCycle "session-cycle": "A session that ends keeps the commands that waited for a gap, and they keep it.",
         WindowLeaks "window-leaks": "Now and then a command keeps its place in the window.",
     }

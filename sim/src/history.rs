@@ -23,7 +23,7 @@ pub struct Nexus {
 /// What a command does. Block numbers and counts are in logical blocks.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub enum Action {
-    /// READ.
+    /// READ, and VERIFY with data: it sees what the blocks hold as far as they are what was sent.
     Read {
         /// First block.
         lba: u64,
@@ -47,6 +47,13 @@ pub enum Action {
         blocks: u32,
         /// Answer before it is done.
         immediate: bool,
+    },
+    /// START STOP UNIT.
+    StartStop {
+        /// Starts the logical unit; else it is stopped.
+        start: bool,
+        /// Everything is durable when it is answered.
+        flushes: bool,
     },
     /// Anything without an effect on blocks; the first byte of its CDB.
     Other {
@@ -75,6 +82,13 @@ pub enum Outcome {
     Good {
         /// Empty but for reads.
         sectors: Vec<Sector>,
+    },
+    /// CHECK CONDITION of a VERIFY with data, MISCOMPARE.
+    Miscompare {
+        /// What the sectors before the difference held.
+        sectors: Vec<Sector>,
+        /// What the one behind them did not hold.
+        unlike: Option<Sector>,
     },
     /// CHECK CONDITION.
     Check {

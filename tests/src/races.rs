@@ -71,7 +71,7 @@ impl Races {
 }
 
 fn is_torn(outcome: &Outcome, first: u64, writes: &[Extent]) -> bool {
-    let Outcome::Good { sectors } = outcome else { return false };
+    let (Outcome::Good { sectors } | Outcome::Miscompare { sectors, .. }) = outcome else { return false };
     let mut unsound = (first..).zip(sectors).filter(|(_, sector)| **sector == Sector::Garbage).peekable();
     let covered = |sector: u64| writes.iter().any(|(_, first, end)| (*first..*end).contains(&sector));
     unsound.peek().is_some() && unsound.all(|(sector, _)| covered(sector))

@@ -397,7 +397,7 @@ fn peaceful_plan() -> InitiatorPlan {
         let read = Verb::Read { lun, lba, blocks, cdb, fua, dpo, expect_more: 0 };
         [write, Verb::Drain, read, Verb::Drain, Verb::Pause { ms: 10 }]
     });
-    let step = |(verb, id)| Step { id, attribute: Attribute::Simple, immediate: false, verb };
+    let step = |(verb, id)| Step { id, attribute: Attribute::Simple, immediate: false, flat: false, verb };
     InitiatorPlan {
         index: 0,
         name: "iqn.2026-11.test:witness".to_owned(),
@@ -413,6 +413,7 @@ fn peaceful_plan() -> InitiatorPlan {
         keys: Keys::default(),
         timeouts: Timeouts::default(),
         keeps_session: false,
+        goes_on: false,
         hostile: None,
         steps: verbs.zip(0..).map(step).collect(),
     }

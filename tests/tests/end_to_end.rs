@@ -65,7 +65,7 @@ fn sessions_that_are_replaced_dropped_and_reset_leave_no_trace() {
     let troubles = [
         Verb::Reinstate,
         Verb::Drop { how: Hangup::Reset },
-        Verb::AbortTask { which: 3 },
+        Verb::AbortTask { which: 3, newest: false },
         Verb::LogicalUnitReset { lun: 1 },
         Verb::Drop { how: Hangup::HalfClose },
         Verb::AbortTaskSet { lun: 0 },
@@ -143,7 +143,7 @@ fn plan(index: u32, keys: Keys, verbs: Vec<Verb>) -> InitiatorPlan {
     if plan.login_style == LoginStyle::Straight {
         plan.login_style = LoginStyle::Staged;
     }
-    let step = |(verb, id)| Step { id, attribute: Attribute::Simple, immediate: false, verb };
+    let step = |(verb, id)| Step { id, attribute: Attribute::Simple, immediate: false, flat: false, verb };
     plan.steps = verbs.into_iter().zip(0..).map(step).collect();
     plan
 }

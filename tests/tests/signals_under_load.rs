@@ -127,7 +127,7 @@ fn plan(index: u32) -> InitiatorPlan {
             1 | 2 => Verb::Read { lun, lba, blocks, cdb, fua: false, dpo, expect_more: 0 },
             number => Verb::Write { lun, lba, blocks, cdb, fua: number == 3, dpo, expect_more },
         };
-        Step { id, attribute: Attribute::Simple, immediate: false, verb }
+        Step { id, attribute: Attribute::Simple, immediate: false, flat: false, verb }
     });
     InitiatorPlan {
         index,
@@ -144,6 +144,7 @@ fn plan(index: u32) -> InitiatorPlan {
         keys: Keys { initial_r2t: Some(false), ..Keys::default() },
         timeouts: Timeouts { retry_ms: 20, ..Timeouts::default() },
         keeps_session: false,
+        goes_on: false,
         hostile: None,
         steps: steps.collect(),
     }

@@ -354,7 +354,7 @@ impl<R: Runtime> Driver<R> {
         if immediate {
             return match self.carry_out(command) {
                 // It may have filled a gap: ABORT TASK of a command that never came does.
-                Flow::Continue => self.take_turns(),
+                Flow::Continue if !crate::planted!(AbortOfUnsentHolds) => self.take_turns(),
                 flow => flow,
             };
         }

@@ -44,7 +44,10 @@ async fn carry_out<R: Runtime>(target: &Rc<TargetShare<R>>, task: &Rc<Task<R>>) 
         }
         Either::Right(((), execute)) => {
             target.replace_worker(task);
-            drop(execute.await);
+            // What a command does beside the medium, as a stop does, must not happen after its abort.
+            if task.fence.borrow().is_some() || crate::planted!(StopAfterAbort) {
+                drop(execute.await);
+            }
             task.fence.take();
             target.device.runtime.event(&Event::DisownedCompleted { nexus, lun, itt });
             target.disowned_ended(task);

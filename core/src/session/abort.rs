@@ -23,9 +23,7 @@ impl<R: Runtime> Session<R> {
     /// medium. A command that the back end does not finish within [`crate::limits::Limits::abort_deadline`] is
     /// disowned: its blocks are fenced until the back end lets go of them.
     pub(crate) async fn abort(self: &Rc<Self>, tasks: &[Rc<Task<R>>], owed: Owed) {
-        for task in tasks {
-            *self.aborting.borrow_mut().entry(task.itt).or_default() += 1;
-        }
+        self.aborting.borrow_mut().extend(tasks.iter().cloned());
         self.begin_abort(tasks, owed);
         let runtime = &self.connection.runtime;
         let start = runtime.now();
@@ -38,26 +36,42 @@ impl<R: Runtime> Session<R> {
             self.forget(task);
         }
         for task in tasks {
-            self.abort_over(task.itt);
+            self.abort_over(task);
         }
         self.changed.all();
     }
 
-    fn abort_over(&self, itt: Itt) {
+    fn abort_over(&self, task: &Rc<Task<R>>) {
         let mut aborting = self.aborting.borrow_mut();
-        if let Some(count) = aborting.get_mut(&itt) {
-            *count -= 1;
-            if *count == 0 {
-                aborting.remove(&itt);
-            }
+        if let Some(position) = aborting.iter().position(|other| Rc::ptr_eq(other, task)) {
+            aborting.swap_remove(position);
         }
+    }
+
+    /// An abort that has not been answered covers the task with this tag.
+    pub(crate) fn is_aborting(&self, itt: Itt) -> bool {
+        self.aborting.borrow().iter().any(|task| task.itt == itt)
+    }
+
+    /// The initiator is told that the tasks are aborted for which `ended` holds: whatever other function is still at work
+    /// on them, they are no more.
+    pub(crate) fn confirm_aborted(&self, ended: impl Fn(&Rc<Task<R>>) -> bool) {
+        self.aborting.borrow_mut().retain(|task| !ended(task));
+        self.changed.all();
     }
 
     fn begin_abort(self: &Rc<Self>, tasks: &[Rc<Task<R>>], owed: Owed) {
         // All are marked before the first one goes: its going must not let another of them run, or end with a status.
-        for task in tasks.iter().filter(|task| task.is_live()) {
-            task.state.set(TaskState::Aborting);
+        let at_once = if crate::planted!(VictimsOneByOne) { 1 } else { tasks.len().max(1) };
+        for tasks in tasks.chunks(at_once) {
+            for task in tasks.iter().filter(|task| task.is_live()) {
+                task.state.set(TaskState::Aborting);
+            }
+            self.begin_to_end(tasks, owed);
         }
+    }
+
+    fn begin_to_end(self: &Rc<Self>, tasks: &[Rc<Task<R>>], owed: Owed) {
         for task in tasks.iter().filter(|task| task.state.get() == TaskState::Aborting) {
             if task.has_worker.get() {
                 if crate::planted!(ZombieWrite) {

@@ -63,8 +63,8 @@ pub struct Session<R: Runtime> {
     /// The task table: every task that was received and is not over.
     pub(crate) tasks: RefCell<BTreeMap<Itt, Rc<Task<R>>>>,
     pub(crate) task_sets: RefCell<BTreeMap<Lun, TaskSet<Rc<Task<R>>>>>,
-    /// Tags of tasks that aborts under way cover, with the number of these aborts.
-    pub(crate) aborting: RefCell<BTreeMap<Itt, u32>>,
+    /// Tasks that aborts under way cover, once for each of these, until the initiator is told of one of their ends.
+    pub(crate) aborting: RefCell<Vec<Rc<Task<R>>>>,
     /// Bytes of the buffer pool that WRITEs hold while their data are on the way.
     pub(crate) pool_held: Rc<Cell<usize>>,
     /// Since when commands have waited for one with a smaller CmdSN.

@@ -46,7 +46,7 @@ impl<R: Runtime> Session<R> {
             self.connection.next_stat_sn();
         }
         let pdu = ReadyToTransfer {
-            lun: task.lun,
+            lun: task.address,
             itt: task.itt,
             ttt: r2t.ttt,
             stat_sn,

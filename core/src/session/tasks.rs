@@ -42,6 +42,7 @@ impl<R: Runtime> Session<R> {
             session: self.clone(),
             itt: command.itt,
             lun: command.lun.canonical(),
+            address: command.lun,
             logical_unit: unit,
             cdb: command.cdb,
             attribute: Attribute::from_wire(command.attribute).unwrap_or(Attribute::Simple),
@@ -132,7 +133,9 @@ impl<R: Runtime> Session<R> {
 
     fn data_due_of(&self, task: &Task<R>) -> Option<Duration> {
         let waits = task.state.get() == TaskState::Waiting && task.is_receiving();
-        waits.then(|| self.connection.overdue_at(task.heard.get(), self.limits.initiator_stall)).flatten()
+        (waits && !crate::planted!(StalledWriteKept))
+            .then(|| self.connection.overdue_at(task.heard.get(), self.limits.initiator_stall))
+            .flatten()
     }
 
     /// Ends the WRITEs whose data have not gone on for too long: they hold buffers that others could use.
@@ -154,12 +157,12 @@ impl<R: Runtime> Session<R> {
     pub(crate) fn data_violated(self: &Rc<Self>, task: &Rc<Task<R>>, error: TransferError) {
         match task.state.get() {
             // Its data were complete, and yet more come: a worker passes over what is no longer queued.
-            TaskState::Queued => task.state.set(TaskState::Waiting),
+            TaskState::Queued if !crate::planted!(DataBehindWrite) => task.state.set(TaskState::Waiting),
             TaskState::Running | TaskState::Disowned | TaskState::Ended => {
                 let what = "data after the last of a command";
                 return self.event(&Event::ProtocolViolation { connection: self.connection.id, what });
             }
-            TaskState::Waiting | TaskState::Aborting => {}
+            TaskState::Waiting | TaskState::Queued | TaskState::Aborting => {}
         }
         self.transfer_violated(task, error);
         if let Some(transfer) = task.transfer.borrow_mut().as_mut() {
@@ -298,7 +301,7 @@ impl<R: Runtime> Session<R> {
         self.take_out_of_set(task);
     }
 
-    fn is_in_table(&self, task: &Rc<Task<R>>) -> bool {
+    pub(crate) fn is_in_table(&self, task: &Rc<Task<R>>) -> bool {
         self.tasks.borrow().get(&task.itt).is_some_and(|other| Rc::ptr_eq(other, task))
     }
 

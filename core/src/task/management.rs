@@ -55,7 +55,7 @@ pub(crate) async fn manage<R: Runtime>(
 /// section 11.5.1). Tells whether it was one; then there is nothing more to carry out.
 pub(crate) fn plug<R: Runtime>(session: &Session<R>, request: &Request) -> bool {
     let itt = request.referenced_itt;
-    let known = session.tasks.borrow().contains_key(&itt) || session.aborting.borrow().contains_key(&itt);
+    let known = session.tasks.borrow().contains_key(&itt) || session.is_aborting(itt);
     let mut window = session.window.borrow_mut();
     let missing = request.ref_cmd_sn.precedes(request.cmd_sn) && window.is_missing(request.ref_cmd_sn);
     if request.function != Request::ABORT_TASK || known || !missing {
@@ -77,13 +77,14 @@ async fn abort_task<R: Runtime>(session: &Rc<Session<R>>, request: &Request) -> 
         if crate::planted!(AbortSkipsRunning) && task.has_worker.get() {
             return Response::FUNCTION_COMPLETE;
         }
-        session.abort(&[task], Owed::Drop).await;
+        session.abort(std::slice::from_ref(&task), Owed::Drop).await;
+        session.confirm_aborted(|other| Rc::ptr_eq(other, &task));
         return Response::FUNCTION_COMPLETE;
     }
-    if session.aborting.borrow().contains_key(&request.referenced_itt) {
+    if session.is_aborting(request.referenced_itt) && !crate::planted!(AbortOfAborted) {
         // A function that has not been answered took it away: for the initiator it is there until that is over.
         let itt = request.referenced_itt;
-        session.changed.until(|| (!session.aborting.borrow().contains_key(&itt)).then_some(())).await;
+        session.changed.until(|| (!session.is_aborting(itt)).then_some(())).await;
         return Response::FUNCTION_COMPLETE;
     }
     Response::TASK_DOES_NOT_EXIST
@@ -96,8 +97,12 @@ async fn abort_task_set<R: Runtime>(session: &Rc<Session<R>>, request: &Request,
     await_commands_before(session, request).await;
     // Only what was sent before the function is its business (RFC 7143, section 11.5.1).
     let mut covered = session.tasks_of(Some(request.lun));
-    covered.retain(|task| task.cmd_sn.precedes(request.cmd_sn) || immediate_before.contains(&task.itt));
+    covered.retain(|task| {
+        let before = task.cmd_sn.precedes(request.cmd_sn) || immediate_before.contains(&task.itt);
+        before || crate::planted!(AbortSetTakesYounger)
+    });
     session.abort(&covered, Owed::Await).await;
+    session.confirm_aborted(|other| covered.iter().any(|task| Rc::ptr_eq(other, task)));
     Response::FUNCTION_COMPLETE
 }
 
@@ -110,6 +115,7 @@ async fn logical_unit_reset<R: Runtime>(shard: &Rc<Shard<R>>, session: &Rc<Sessi
     }
     await_commands_before(session, request).await;
     shard.reset_everywhere(target.index, Some(number), UnitAttention::LOGICAL_UNIT_RESET, session).await;
+    session.confirm_aborted(|task| task.lun == request.lun && !session.is_in_table(task));
     Response::FUNCTION_COMPLETE
 }
 
@@ -121,6 +127,7 @@ async fn target_reset<R: Runtime>(shard: &Rc<Shard<R>>, session: &Rc<Session<R>>
         UnitAttention::TARGET_RESET
     };
     shard.reset_everywhere(target.index, None, attention, session).await;
+    session.confirm_aborted(|task| !session.is_in_table(task));
     Response::FUNCTION_COMPLETE
 }
 

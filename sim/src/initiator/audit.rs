@@ -56,6 +56,7 @@ pub async fn audit<W: World>(world: W, shared: Shared, units: &[Unit]) -> Result
         keys: Keys { max_recv_data_segment_length: Some(262_144), initial_r2t: Some(false), ..Keys::default() },
         timeouts: Timeouts::default(),
         keeps_session: false,
+        goes_on: false,
         hostile: None,
         steps,
     };
@@ -87,7 +88,7 @@ fn proof_of_life(steps: &mut Vec<Step>, unit: &Unit) {
 fn aborts(steps: &mut Vec<Step>, unit: &Unit) {
     let blocks = (PIECE_BYTES / unit.block_bytes).min(unit.blocks as u32);
     read_back(steps, unit, 0, u64::from(blocks));
-    steps.extend([Verb::AbortTask { which: 0 }, Verb::Drain].map(step));
+    steps.extend([Verb::AbortTask { which: 0, newest: false }, Verb::Drain].map(step));
 }
 
 fn read_back(steps: &mut Vec<Step>, unit: &Unit, first: u64, end: u64) {
@@ -139,5 +140,5 @@ fn merge(written: &[(u16, u64, u64)], unit: &Unit, draws: &mut Draws) -> Vec<(u6
 }
 
 fn step(verb: Verb) -> Step {
-    Step { id: 0, attribute: Attribute::Simple, immediate: false, verb }
+    Step { id: 0, attribute: Attribute::Simple, immediate: false, flat: false, verb }
 }

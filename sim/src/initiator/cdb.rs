@@ -33,13 +33,22 @@ pub(super) fn synchronize(sixteen: bool, lba: u64, blocks: u32, immediate: bool)
     }
 }
 
-/// VERIFY without a comparison (BYTCHK 00b).
-pub(super) fn verify(size: CdbSize, lba: u64, blocks: u32) -> [u8; 16] {
+/// VERIFY; `byte_check` is BYTCHK.
+pub(super) fn verify(size: CdbSize, byte_check: u8, lba: u64, blocks: u32) -> [u8; 16] {
+    let flags = byte_check << 1;
     match size {
-        CdbSize::Six | CdbSize::Ten => ranged(0x2f, CdbSize::Ten, 0, lba, blocks),
-        CdbSize::Twelve => ranged(0xaf, size, 0, lba, blocks),
-        CdbSize::Sixteen => ranged(0x8f, size, 0, lba, blocks),
+        CdbSize::Six | CdbSize::Ten => ranged(0x2f, CdbSize::Ten, flags, lba, blocks),
+        CdbSize::Twelve => ranged(0xaf, size, flags, lba, blocks),
+        CdbSize::Sixteen => ranged(0x8f, size, flags, lba, blocks),
     }
+}
+
+/// START STOP UNIT without power conditions.
+pub(super) fn start_stop(start: bool, early: bool, no_flush: bool) -> [u8; 16] {
+    let mut cdb = [0; 16];
+    (cdb[0], cdb[1]) = (0x1b, u8::from(early));
+    cdb[4] = u8::from(start) | if no_flush { 0x04 } else { 0 };
+    cdb
 }
 
 /// INQUIRY, of a vital product data page with `page`.
@@ -141,6 +150,14 @@ mod tests {
         assert_eq!(twelve[..12], [0xa8, 0x10, 1, 2, 3, 4, 5, 6, 7, 8, 0, 0]);
         let sixteen = transfer(Direction::Out, CdbSize::Sixteen, 0x0102_0304_0506_0708, 9, true, false);
         assert_eq!(sixteen, [0x8a, 0x08, 1, 2, 3, 4, 5, 6, 7, 8, 0, 0, 0, 9, 0, 0]);
+    }
+
+    #[test]
+    fn verify_and_start_stop_unit_have_the_bytes_of_the_tables() {
+        assert_eq!(verify(CdbSize::Ten, 0b01, 0x0102_0304, 5)[..10], [0x2f, 0x02, 1, 2, 3, 4, 0, 0, 5, 0]);
+        assert_eq!(verify(CdbSize::Sixteen, 0b11, 7, 5)[..10], [0x8f, 0x06, 0, 0, 0, 0, 0, 0, 0, 7]);
+        assert_eq!(start_stop(true, false, false)[..6], [0x1b, 0, 0, 0, 0x01, 0]);
+        assert_eq!(start_stop(false, true, true)[..6], [0x1b, 0x01, 0, 0, 0x04, 0]);
     }
 
     #[test]

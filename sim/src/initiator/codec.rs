@@ -215,6 +215,20 @@ impl RawPdu {
         let field = if lun < 256 { lun } else { lun | 0x4000 };
         self.set_u16(8, field);
     }
+
+    /// The same PDU with its LUN in flat space addressing, which every single-level LUN has (SAM-5, 4.7.7.3).
+    #[must_use]
+    pub fn flat(mut self) -> Self {
+        self.bhs[8] |= 0x40;
+        self
+    }
+
+    /// The logical unit that the LUN field means: a small LUN has two addresses, of which this is the peripheral one.
+    #[must_use]
+    pub fn logical_unit(&self) -> u64 {
+        let field = self.lun_field();
+        if field >> 56 == 0x40 { field & 0x00ff_ffff_ffff_ffff } else { field }
+    }
 }
 
 /// Fields of PDUs from the initiator.

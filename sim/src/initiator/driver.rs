@@ -455,7 +455,7 @@ async fn try_discover<W: World>(world: &W, plan: &InitiatorPlan, shared: &Shared
 }
 
 fn logout(drain: bool) -> Step {
-    Step { id: u32::MAX, attribute: Default::default(), immediate: false, verb: Verb::Logout { drain } }
+    Step { id: u32::MAX, attribute: Default::default(), immediate: false, flat: false, verb: Verb::Logout { drain } }
 }
 
 enum Happened {

@@ -97,7 +97,9 @@ impl<W: World> Attacker<'_, W> {
             | Attack::OpcodeOfTarget
             | Attack::FunctionUnknown
             | Attack::LogoutElsewhere
-            | Attack::TextFlood => self.order(step).await,
+            | Attack::TextFlood
+            | Attack::DataBehindWrite
+            | Attack::AbortUnsent => self.order(step).await,
             Attack::CommandInLogin
             | Attack::Garbage
             | Attack::Http
@@ -113,9 +115,12 @@ impl<W: World> Attacker<'_, W> {
             | Attack::TargetUnknown
             | Attack::NameMissing => self.login(step).await,
             Attack::SecondConnection => self.second_connection(step).await,
-            Attack::Slow | Attack::NeverReads | Attack::HoldsData | Attack::ImmediateFlood | Attack::OpenAndDrop => {
-                self.pace(step).await
-            }
+            Attack::Slow
+            | Attack::NeverReads
+            | Attack::HoldsData
+            | Attack::GreedyWrites
+            | Attack::ImmediateFlood
+            | Attack::OpenAndDrop => self.pace(step).await,
         }
     }
 
@@ -133,8 +138,10 @@ impl<W: World> Attacker<'_, W> {
 
     fn complain(&self, oracle: &'static str, step: &AttackStep, message: &str) {
         // These rest on a write that waits for its data; the reset of another initiator ends it in silence.
-        let rests_on_write =
-            matches!(step.attack, Attack::CommandAboveWindow | Attack::TagReused | Attack::DataAfterAbort);
+        let rests_on_write = matches!(
+            step.attack,
+            Attack::CommandAboveWindow | Attack::TagReused | Attack::DataAfterAbort | Attack::GreedyWrites
+        );
         if rests_on_write && self.shared.resets.borrow().since(self.mark, self.lun) > 0 {
             return;
         }

@@ -36,6 +36,9 @@ pub struct InitiatorPlan {
     /// After a loss it first tries to go on with the session (connection reinstatement, RFC 7143, section 6.3.4).
     #[serde(default, skip_serializing_if = "is_default")]
     pub keeps_session: bool,
+    /// It sends commands behind ABORT TASK SET and CLEAR TASK SET without waiting for the answer.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub goes_on: bool,
     /// Instead of the steps: attacks.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hostile: Option<HostilePlan>,
@@ -173,6 +176,9 @@ pub struct Step {
     /// Immediate delivery: the I bit.
     #[serde(default, skip_serializing_if = "is_default")]
     pub immediate: bool,
+    /// The LUN is sent in flat space addressing, its other address.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub flat: bool,
     /// What to do.
     #[serde(flatten)]
     pub verb: Verb,
@@ -388,6 +394,9 @@ pub enum Verb {
     AbortTask {
         /// Which, counted from the oldest, modulo their number. With none in flight: a task that has ended.
         which: u32,
+        /// Counted from the newest.
+        #[serde(default, skip_serializing_if = "is_default")]
+        newest: bool,
     },
     /// ABORT TASK SET.
     AbortTaskSet {
@@ -430,6 +439,35 @@ pub enum Verb {
     Pause {
         /// How long, in milliseconds.
         ms: u64,
+    },
+    /// VERIFY with data to be compared: what the last READ or WRITE of this session and logical unit moved that ended
+    /// GOOD, or zeros for the first block if there was none.
+    Compare {
+        /// Logical unit.
+        lun: u16,
+        /// Blocks, at least one; no more than there are data for, unless one block is for all.
+        blocks: u32,
+        /// Form.
+        cdb: CdbSize,
+        /// BYTCHK 11b: each block with the one block that is sent.
+        #[serde(default, skip_serializing_if = "is_default")]
+        one_block: bool,
+        /// Near this byte, modulo their length, the data differ from what was moved.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        differs: Option<u32>,
+    },
+    /// START STOP UNIT.
+    StartStop {
+        /// Logical unit.
+        lun: u16,
+        /// Starts it.
+        start: bool,
+        /// IMMED: answer before it is done.
+        #[serde(default, skip_serializing_if = "is_default")]
+        early: bool,
+        /// NO_FLUSH: leave the cache alone.
+        #[serde(default, skip_serializing_if = "is_default")]
+        no_flush: bool,
     },
 }
 
@@ -559,6 +597,12 @@ pub enum Attack {
     OpenAndDrop,
     /// A login that adds a connection to a session, which may have one.
     SecondConnection,
+    /// WRITEs that fill the window and whose data never come, or come late.
+    GreedyWrites,
+    /// Data-Out behind a WRITE that is complete, in one go with it.
+    DataBehindWrite,
+    /// ABORT TASK of a command that never came, within the window or without.
+    AbortUnsent,
 }
 
 impl Attack {
@@ -615,6 +659,9 @@ impl Attack {
         Self::ImmediateFlood,
         Self::OpenAndDrop,
         Self::SecondConnection,
+        Self::GreedyWrites,
+        Self::DataBehindWrite,
+        Self::AbortUnsent,
     ];
 }
 

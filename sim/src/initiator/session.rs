@@ -5,6 +5,7 @@
 
 mod attention;
 mod command;
+mod compare;
 mod management;
 mod outcome;
 mod tasks;
@@ -21,6 +22,7 @@ use super::shared::{Report, Shared};
 use crate::history::{Nexus, OpId};
 use attention::Attention;
 pub(super) use command::stamped;
+use compare::Seen;
 use tasks::{Kind, Task, Tasks};
 
 /// The target broke a rule in a way that leaves the connection of no use.
@@ -81,6 +83,8 @@ pub(super) struct Session {
     last_ended: Option<(u32, u32, u16)>,
     outbox: VecDeque<Outgoing>,
     attentions: BTreeMap<u16, Attention>,
+    /// By LUN: what its last READ or WRITE moved that ended GOOD.
+    seen: BTreeMap<u16, Seen>,
     login_mark: u64,
     window_closed_since: Option<Duration>,
     last_received: Duration,
@@ -134,6 +138,7 @@ impl Session {
             last_ended: None,
             outbox: VecDeque::new(),
             attentions,
+            seen: BTreeMap::new(),
             login_mark,
             window_closed_since: None,
             last_received: now,
@@ -278,7 +283,7 @@ impl Session {
         self.tasks.set_deadline(tag, None);
         let Some(task) = self.tasks.get(tag) else { return };
         match &task.kind {
-            Kind::Command(_) => self.abort_task(tag, now),
+            Kind::Command(_) => self.abort_task(tag, false, now),
             Kind::Management(management) => match management.next_rung() {
                 Some(lun) => self.reset_logical_unit(lun, now),
                 None => self.demand = Some(Demand::GiveUp),

@@ -58,6 +58,8 @@ pub struct Shared {
     pub seed: u64,
     /// How long the target waits for the data of a WRITE before it gives the command up.
     pub initiator_stall: Duration,
+    /// Bytes of the buffer pool that one session's WRITEs may hold while their data are on the way.
+    pub pool_share_bytes: usize,
     /// Where the run is.
     pub phase: Rc<Cell<Phase>>,
     /// Name of the target to log in to.
@@ -79,6 +81,7 @@ impl Shared {
             next_op: Rc::default(),
             seed,
             initiator_stall: Duration::from_secs(60),
+            pool_share_bytes: 32 << 20,
             phase: Rc::new(Cell::new(Phase::Chaos)),
             target: target.into(),
             resets: Rc::default(),
@@ -159,6 +162,12 @@ pub(super) fn parse_sense(sense: &[u8]) -> Option<(u8, u16)> {
         _ => return None,
     };
     Some((key & 0x0f, u16::from_be_bytes(code)))
+}
+
+/// The INFORMATION field of fixed sense data, if it is valid (SPC-4, 4.5.3).
+pub(super) fn information(sense: &[u8]) -> Option<u32> {
+    let field = sense.get(3..7)?;
+    matches!(sense[0], 0xf0 | 0xf1).then(|| u32::from_be_bytes([field[0], field[1], field[2], field[3]]))
 }
 
 #[cfg(test)]

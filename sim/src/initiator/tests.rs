@@ -47,7 +47,7 @@ fn plan(keys: Keys, verbs: Vec<Verb>) -> InitiatorPlan {
     plan.login_style = LoginStyle::OneShot;
     plan.discovery = false;
     plan.queue_depth = 4;
-    let step = |verb| Step { id: 0, attribute: Attribute::Simple, immediate: false, verb };
+    let step = |verb| Step { id: 0, attribute: Attribute::Simple, immediate: false, flat: false, verb };
     plan.steps = verbs.into_iter().map(step).collect();
     plan
 }
@@ -58,6 +58,10 @@ fn read(lun: u16, lba: u64, blocks: u32) -> Verb {
 
 fn write(lun: u16, lba: u64, blocks: u32) -> Verb {
     Verb::Write { lun, lba, blocks, cdb: CdbSize::Ten, fua: false, dpo: false, expect_more: 0 }
+}
+
+fn compare(blocks: u32, differs: Option<u32>) -> Verb {
+    Verb::Compare { lun: 0, blocks, cdb: CdbSize::Ten, one_block: false, differs }
 }
 
 #[test]
@@ -111,7 +115,7 @@ fn generator_makes_every_verb_and_every_attack() {
         }
     }
     assert_eq!(attacks.len(), Attack::ALL.len());
-    assert_eq!(verbs.len(), 28, "{verbs:?}");
+    assert_eq!(verbs.len(), 30, "{verbs:?}");
 }
 
 #[test]
@@ -136,6 +140,44 @@ fn written_blocks_are_read_back_with_their_stamps() {
     let written = Sector::Written(writer.unwrap());
     let expected: Vec<Sector> = [vec![Sector::Zero; 8], vec![written; 24], vec![Sector::Zero; 8]].concat();
     assert_eq!(reads, [&expected, &vec![Sector::Zero]]);
+}
+
+#[test]
+fn verify_with_data_sees_what_was_written_as_far_as_it_agrees() {
+    let verbs = vec![write(1, 5, 2), Verb::Drain, compare(2, None), Verb::Drain, compare(2, Some(4_200)), Verb::Drain];
+    let verbs = verbs.into_iter().map(|verb| match verb {
+        Verb::Compare { blocks, cdb, one_block, differs, .. } => {
+            Verb::Compare { lun: 1, blocks, cdb, one_block, differs }
+        }
+        other => other,
+    });
+    let outcomes = play(&plan(Keys::default(), verbs.collect()), None);
+    assert_eq!(outcomes.violations, []);
+    let seen: Vec<usize> = outcomes
+        .history
+        .events
+        .iter()
+        .filter_map(|event| match event {
+            Event::Return { outcome: Outcome::Good { sectors }, .. } => Some(sectors.len()),
+            Event::Return { outcome: Outcome::Miscompare { sectors, unlike: None }, .. } => Some(sectors.len()),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(seen, [0, 16, 9]);
+}
+
+#[test]
+fn stopped_logical_unit_is_started_by_whoever_needs_it() {
+    let stop = Verb::StartStop { lun: 0, start: false, early: false, no_flush: false };
+    let verbs = vec![Verb::TestUnitReady { lun: 0 }, Verb::Drain, stop, Verb::Drain, read(0, 0, 1), read(0, 8, 1)];
+    let outcomes = play(&plan(Keys::default(), verbs), None);
+    assert_eq!(outcomes.violations, []);
+    let starts = outcomes
+        .history
+        .events
+        .iter()
+        .filter(|event| matches!(event, Event::Invoke { action: Action::StartStop { start: true, .. }, .. }));
+    assert_eq!((starts.count(), outcomes.report.good), (1, 5));
 }
 
 #[test]
@@ -189,9 +231,11 @@ fn each_deviation_is_blamed_on_its_oracle() {
             read(7, 0, 8),
             read(7, 0, 8),
             Verb::Drain,
-            Verb::AbortTask { which: 0 },
+            Verb::AbortTask { which: 0, newest: false },
             Verb::Drain,
             Verb::BeyondEnd { lun: 0, direction: plan::Direction::In, blocks: 2, inside: 1, wraps: false },
+            Verb::Drain,
+            compare(8, Some(100)),
         ];
         let outcomes = play(&plan(keys(), verbs), Some(*deviation));
         let oracles: Vec<_> = outcomes.violations.iter().map(|violation| violation.oracle).collect();
@@ -223,7 +267,7 @@ fn audit_reads_back_what_was_written() {
 }
 
 fn attack(target: BadTarget, attacks: &[Attack]) -> (Report, Vec<Violation>) {
-    let shared = Shared::new(7, TARGET, units());
+    let shared = Shared { pool_share_bytes: 1 << 20, ..Shared::new(7, TARGET, units()) };
     let world = MemoryWorld::new(move |world, end| world.spawn(target.serve(end)));
     let step = |(id, attack): (usize, &Attack)| AttackStep { id: id as u32, amount: 4_710, attack: *attack };
     let attacks = attacks.iter().enumerate().map(step).collect();
@@ -272,6 +316,8 @@ fn attacks_blame_a_target_that_takes_everything() {
         (Attack::SessionUnknown, "I7"),
         (Attack::TargetUnknown, "I7"),
         (Attack::NameMissing, "I7"),
+        (Attack::GreedyWrites, "S4"),
+        (Attack::AbortUnsent, "T6"),
     ] {
         let (_, violations) = attack(BadTarget::Gullible, &[kind]);
         assert!(violations.iter().any(|violation| violation.oracle == oracle), "{kind:?}: {violations:?}");

@@ -1,18 +1,21 @@
 //! Good PDUs at the wrong time, and PDUs that do not exist.
 
-use super::super::codec::{NO_TAG, RawPdu, opcode, text};
+use super::super::codec::{NO_TAG, RawPdu, opcode, serial, text};
 use super::super::link::LinkError;
-use super::super::plan::{Attack, AttackStep};
+use super::super::plan::{Attack, AttackStep, Keys};
 use super::super::world::World;
 use super::Attacker;
 use super::peer::{Peer, is_answered, is_good, solicited, variant};
 
 impl<W: World> Attacker<'_, W> {
     pub(super) async fn order(&mut self, step: &AttackStep) -> Result<(), LinkError> {
-        let mut peer = self.peer(&solicited()).await?;
+        let keys = if step.attack == Attack::DataBehindWrite { Keys::default() } else { solicited() };
+        let mut peer = self.peer(&keys).await?;
         let result = match step.attack {
             Attack::DataWithoutCommand | Attack::UnsolicitedForbidden => self.unasked_data(&mut peer, step).await,
             Attack::DataAfterAbort => self.data_after_abort(&mut peer, step).await,
+            Attack::DataBehindWrite => data_behind_write(&mut peer, step).await,
+            Attack::AbortUnsent => self.abort_unsent(&mut peer, step).await,
             Attack::TextFlood => flood_text(&mut peer, step).await,
             _ => self.out_of_place(&mut peer, step).await,
         };
@@ -74,6 +77,51 @@ impl<W: World> Attacker<'_, W> {
         Ok(())
     }
 
+    /// ABORT TASK of a command that was never sent: within the window, and before the function, its number counts as
+    /// received and is done with; else there is no such task (RFC 7143, 11.5.1).
+    async fn abort_unsent(&mut self, peer: &mut Peer<W>, step: &AttackStep) -> Result<(), LinkError> {
+        let (unsent, tag) = (peer.tag(), peer.tag());
+        let missing = peer.cmd_sn;
+        let within = variant(step, 2) == 1;
+        if serial::before(peer.max_cmd_sn, missing.wrapping_add(1)) {
+            return Ok(());
+        }
+        let number = match variant(step, 4) {
+            0 => missing.wrapping_sub(1 + step.amount % 1_000),
+            2 => peer.max_cmd_sn.wrapping_add(1_000 + step.amount % 1_000),
+            _ => missing,
+        };
+        let mut pdus = Vec::new();
+        if within {
+            peer.cmd_sn = missing.wrapping_add(1);
+            if variant(step, 4) == 1 {
+                let behind = peer.tag();
+                pdus.push(peer.test_unit_ready(behind));
+            }
+        }
+        pdus.push(RawPdu::task_management(1, peer.lun, tag, unsent, number).immediate());
+        peer.send_together(pdus).await?;
+        let response = peer.await_answer(opcode::TASK_MANAGEMENT_RESPONSE, tag).await?.response();
+        if response != u8::from(!within) {
+            let story = format!("ABORT TASK of a command with CmdSN {number} that never came was answered {response}");
+            self.complain("T6", step, &story);
+        }
+        if !within || response != 0 {
+            return Ok(());
+        }
+        let (expected, next) = (peer.ping().await?.exp_cmd_sn(), peer.cmd_sn);
+        if expected != next {
+            let story = format!("ExpCmdSN is {expected} and not {next} after the abort of CmdSN {missing}");
+            self.complain("I2", step, &story);
+        }
+        let late = peer.test_unit_ready(unsent).sequenced(missing, peer.exp_stat_sn);
+        peer.send_raw(late).await?;
+        if is_answered(&peer.listen().await, unsent) {
+            self.complain("I1", step, &format!("CmdSN {missing} was served after its abort"));
+        }
+        Ok(())
+    }
+
     async fn out_of_place(&mut self, peer: &mut Peer<W>, step: &AttackStep) -> Result<(), LinkError> {
         let tag = peer.tag();
         let pdu = match step.attack {
@@ -128,6 +176,20 @@ impl<W: World> Attacker<'_, W> {
         }
         Ok(())
     }
+}
+
+/// Every WRITE has all its data with it, and yet more follow at once.
+async fn data_behind_write<W: World>(peer: &mut Peer<W>, step: &AttackStep) -> Result<(), LinkError> {
+    let block_bytes = peer.unit.block_bytes;
+    for number in 0..1 + variant(step, 4) {
+        let amount = step.amount.wrapping_add(number);
+        let (write, command) = peer.prepare_write(amount, 1, block_bytes, 0xa1, block_bytes as usize);
+        let offset = if variant(step, 3) == 0 { 0 } else { block_bytes };
+        let more = RawPdu::data_out(0, write.tag, NO_TAG, 0, offset, true, &write.data[..block_bytes as usize]);
+        peer.send_together(vec![command, more]).await?;
+    }
+    peer.listen().await;
+    Ok(())
 }
 
 /// Text negotiations that are begun and never ended.

@@ -1,5 +1,6 @@
 //! Too slow, too fast, or not at all.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::super::cdb;
@@ -8,7 +9,14 @@ use super::super::link::{Link, LinkError};
 use super::super::plan::{Attack, AttackStep, CdbSize, Direction, Keys};
 use super::super::world::{Wire, World};
 use super::Attacker;
-use super::peer::{Peer, solicited};
+use super::peer::{Peer, solicited, variant};
+
+/// Data of one greedy WRITE.
+const GREEDY_BYTES: u32 = 256 * 1024;
+/// A larger part of the pool is not filled.
+const FULL_SHARE_MAX: usize = 8 << 20;
+/// A target that waits longer for data is not waited for.
+const LONG_STALL: Duration = Duration::from_secs(10);
 
 impl<W: World> Attacker<'_, W> {
     pub(super) async fn pace(&mut self, step: &AttackStep) -> Result<(), LinkError> {
@@ -21,6 +29,7 @@ impl<W: World> Attacker<'_, W> {
         let mut peer = self.peer(&keys).await?;
         let result = match step.attack {
             Attack::NeverReads => self.never_read(&mut peer, step).await,
+            Attack::GreedyWrites => self.greedy_writes(&mut peer, step).await,
             Attack::HoldsData => self.hold_data(&mut peer, step).await,
             _ => flood(&mut peer, step).await,
         };
@@ -68,6 +77,51 @@ impl<W: World> Attacker<'_, W> {
             peer.send(RawPdu::scsi_command(0xc1, peer.lun, tag, bytes, &cdb)).await?;
         }
         self.world.sleep(Duration::from_secs(u64::from(step.amount % 40))).await;
+        Ok(())
+    }
+
+    /// WRITEs without their data hold no more than a part of the pool, and not for ever.
+    async fn greedy_writes(&mut self, peer: &mut Peer<W>, step: &AttackStep) -> Result<(), LinkError> {
+        let (share, stall) = (self.shared.pool_share_bytes, self.shared.initiator_stall);
+        if share > FULL_SHARE_MAX {
+            return Ok(());
+        }
+        let blocks = (GREEDY_BYTES / peer.unit.block_bytes).min(peer.unit.blocks as u32);
+        let bytes = (blocks * peer.unit.block_bytes) as usize;
+        let room = peer.max_cmd_sn.wrapping_sub(peer.cmd_sn).wrapping_add(1).min(2 + (share / bytes) as u32);
+        let mut writes = BTreeMap::new();
+        for number in 0..room {
+            let write = peer.open_write(step.amount.wrapping_add(number), blocks, 0xa1).await?;
+            writes.insert(write.tag, write);
+        }
+        let heard = peer.attend(Duration::from_secs(1)).await?;
+        let asked: Vec<&RawPdu> = heard.iter().filter(|pdu| pdu.opcode() == opcode::R2T).collect();
+        let mut held: BTreeSet<u32> = asked.iter().map(|r2t| r2t.initiator_task_tag()).collect();
+        held.retain(|tag| peer.is_open(*tag));
+        if held.len() * bytes > share.max(bytes) {
+            let story = format!("{} WRITEs of {bytes} bytes wait for data; the share is {share} bytes", held.len());
+            self.complain("S4", step, &story);
+        }
+        if stall > LONG_STALL {
+            return Ok(());
+        }
+        if let Some(r2t) = asked.first().filter(|_| variant(step, 2) == 0) {
+            // One of them goes on, late.
+            peer.attend(stall / 2).await?;
+            let (start, asked) = (r2t.buffer_offset() as usize, r2t.desired_length() as usize);
+            let length = asked.min(peer.target_max_recv as usize);
+            let (write, tag) = (&writes[&r2t.initiator_task_tag()], r2t.target_transfer_tag());
+            peer.data(write, tag, 0, start..start + length, length == asked).await?;
+        }
+        for wait in [stall + Duration::from_secs(5), Duration::from_secs(1)] {
+            peer.attend(wait).await?;
+            // It is there, and so are its timers.
+            peer.ping().await?;
+        }
+        held.retain(|tag| peer.is_open(*tag));
+        if !held.is_empty() {
+            self.complain("S4", step, &format!("WRITEs {held:x?} wait for data that never came, {stall:?} and longer"));
+        }
         Ok(())
     }
 

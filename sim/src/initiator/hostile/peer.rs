@@ -108,11 +108,23 @@ impl<W: World> Peer<W> {
 
     /// Numbers `pdu` as the rules say and sends it.
     pub(super) async fn send(&mut self, pdu: RawPdu) -> Result<(), LinkError> {
+        let pdu = self.numbered(pdu);
+        self.send_raw(pdu).await
+    }
+
+    /// Numbers `pdus` as the rules say and sends them in one go.
+    pub(super) async fn send_together(&mut self, pdus: Vec<RawPdu>) -> Result<(), LinkError> {
+        let digests = self.link.digests;
+        let bytes = pdus.into_iter().flat_map(|pdu| self.numbered(pdu).encode(digests)).collect();
+        self.link.send_bytes(bytes, self.deadline).await
+    }
+
+    fn numbered(&mut self, pdu: RawPdu) -> RawPdu {
         let cmd_sn = self.cmd_sn;
         if !pdu.is_immediate() && pdu.opcode() != opcode::DATA_OUT {
             self.cmd_sn = self.cmd_sn.wrapping_add(1);
         }
-        self.send_raw(pdu.sequenced(cmd_sn, self.exp_stat_sn)).await
+        pdu.sequenced(cmd_sn, self.exp_stat_sn)
     }
 
     /// Sends `pdu` as it is.
@@ -127,7 +139,12 @@ impl<W: World> Peer<W> {
 
     /// The next PDU within a few seconds.
     pub(super) async fn recv(&mut self) -> Result<RawPdu, LinkError> {
-        let pdu = self.link.recv(self.listen_until()).await?;
+        let until = self.listen_until();
+        self.recv_until(until).await
+    }
+
+    async fn recv_until(&mut self, until: Duration) -> Result<RawPdu, LinkError> {
+        let pdu = self.link.recv(until).await?;
         if pdu.consumes_stat_sn() {
             self.exp_stat_sn = pdu.stat_sn().wrapping_add(1);
         }
@@ -150,6 +167,30 @@ impl<W: World> Peer<W> {
             }
         }
         heard
+    }
+
+    /// Everything that comes within `duration`; the target's pings are answered meanwhile.
+    pub(super) async fn attend(&mut self, duration: Duration) -> Result<Vec<RawPdu>, LinkError> {
+        let until = self.deadline.min(self.link.world.now() + duration);
+        let mut heard = Vec::new();
+        loop {
+            match self.recv_until(until).await {
+                Ok(pdu) if pdu.opcode() == opcode::NOP_IN && pdu.target_transfer_tag() != NO_TAG => {
+                    let answer = RawPdu::nop_out(pdu.lun_field(), NO_TAG, pdu.target_transfer_tag(), Vec::new());
+                    self.send(answer.immediate()).await?;
+                }
+                Ok(pdu) => heard.push(pdu),
+                Err(LinkError::Timeout) => return Ok(heard),
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// An immediate ping and its answer.
+    pub(super) async fn ping(&mut self) -> Result<RawPdu, LinkError> {
+        let tag = self.tag();
+        self.send(RawPdu::nop_out(0, tag, NO_TAG, Vec::new()).immediate()).await?;
+        self.await_answer(opcode::NOP_IN, tag).await
     }
 
     /// The first PDU with `code` that answers `tag`.
@@ -184,6 +225,20 @@ impl<W: World> Peer<W> {
         flags: u8,
         immediate: usize,
     ) -> Result<OpenWrite, LinkError> {
+        let (write, pdu) = self.prepare_write(amount, blocks, expected, flags, immediate);
+        self.send(pdu).await?;
+        Ok(write)
+    }
+
+    /// The same, to be sent as the next command.
+    pub(super) fn prepare_write(
+        &mut self,
+        amount: u32,
+        blocks: u32,
+        expected: u32,
+        flags: u8,
+        immediate: usize,
+    ) -> (OpenWrite, RawPdu) {
         let (op, tag) = (self.shared.op(), self.tag());
         let blocks = blocks.min(self.unit.blocks as u32);
         let lba = u64::from(amount) % (self.unit.blocks - u64::from(blocks) + 1);
@@ -196,9 +251,7 @@ impl<W: World> Peer<W> {
         let cdb = cdb::transfer(Direction::Out, CdbSize::Sixteen, lba, blocks, false, false);
         let mut pdu = RawPdu::scsi_command(flags, self.lun, tag, expected, &cdb);
         pdu.data = data[..immediate].to_vec();
-        let cmd_sn = self.cmd_sn;
-        self.send(pdu).await?;
-        Ok(OpenWrite { tag, cmd_sn, data })
+        (OpenWrite { tag, cmd_sn: self.cmd_sn, data }, pdu)
     }
 
     /// Sends part of a write's data.
@@ -213,6 +266,11 @@ impl<W: World> Peer<W> {
         let lun = if transfer_tag == NO_TAG { 0 } else { self.lun };
         let offset = range.start as u32;
         self.send(RawPdu::data_out(lun, write.tag, transfer_tag, data_sn, offset, last, &write.data[range])).await
+    }
+
+    /// The write with this tag has no status.
+    pub(super) fn is_open(&self, tag: u32) -> bool {
+        self.open.iter().any(|(open, _)| *open == tag)
     }
 
     /// The write is gone for good.

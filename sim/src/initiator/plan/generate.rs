@@ -42,6 +42,7 @@ impl InitiatorPlan {
             keys: keys(draws),
             timeouts: timeouts(draws),
             keeps_session: false,
+            goes_on: false,
             hostile: None,
             steps: Vec::new(),
         };
@@ -50,8 +51,16 @@ impl InitiatorPlan {
             let lun = draws.pick(luns).lun;
             return Self { hostile: Some(HostilePlan { lun, attacks }), discovery: false, ..plan };
         }
-        let steps = Workload::new(draws, luns, index).steps(draws, commands);
-        Self { steps, keeps_session: draws.chance(1, 2), ..plan }
+        let workload = Workload::new(draws, luns, index);
+        let mut steps = workload.steps(draws, commands);
+        let keeps_session = draws.chance(1, 2);
+        workload.compare(draws, &mut steps, commands);
+        workload.stop(draws, &mut steps, commands);
+        workload.abort(draws, &mut steps, commands);
+        if draws.chance(1, 3) {
+            steps.iter_mut().for_each(|step| step.flat = draws.chance(1, 3));
+        }
+        Self { steps, keeps_session, goes_on: draws.chance(1, 2), ..plan }
     }
 }
 
@@ -161,6 +170,63 @@ impl<'a> Workload<'a> {
         steps
     }
 
+    /// Puts VERIFYs with data among the steps.
+    fn compare(&self, draws: &mut Draws, steps: &mut Vec<Step>, commands: usize) {
+        let count = commands * *draws.pick(&[0, 1, 2, 4]) / 32;
+        for _ in 0..count {
+            let (lun, blocks) = (draws.pick(self.luns).lun, draws.log_between(1, 64) as u32);
+            let cdb = *draws.pick(&[CdbSize::Ten, CdbSize::Twelve, CdbSize::Sixteen]);
+            let one_block = draws.chance(1, 4);
+            let differs = draws.chance(1, 3).then(|| draws.below(1 << 16) as u32);
+            let at = draws.below(steps.len() as u64 + 1) as usize;
+            let immediate = draws.chance(1, 16);
+            insert(steps, at, Attribute::Simple, immediate, Verb::Compare { lun, blocks, cdb, one_block, differs });
+        }
+    }
+
+    /// Puts START STOP UNITs among the steps: whoever finds a logical unit stopped starts it.
+    fn stop(&self, draws: &mut Draws, steps: &mut Vec<Step>, commands: usize) {
+        let count = commands * *draws.pick(&[0, 0, 1, 3]) / 100;
+        for _ in 0..count {
+            let (lun, start) = (draws.pick(self.luns).lun, draws.chance(1, 4));
+            let (early, no_flush) = (draws.chance(1, 4), draws.chance(1, 4));
+            let at = draws.below(steps.len() as u64 + 1) as usize;
+            let immediate = draws.chance(1, 16);
+            insert(steps, at, Attribute::Simple, immediate, Verb::StartStop { lun, start, early, no_flush });
+        }
+    }
+
+    /// Puts commands to one logical unit among the steps that are aborted at once, together and one by one: some run,
+    /// some are dormant behind an ORDERED one, and some follow.
+    fn abort(&self, draws: &mut Draws, steps: &mut Vec<Step>, commands: usize) {
+        let count = commands * *draws.pick(&[0, 1, 2, 4]) / 100;
+        for _ in 0..count {
+            let (unit, at) = (draws.pick(self.luns), draws.below(steps.len() as u64 + 1) as usize);
+            let mut batch = Vec::new();
+            let (running, waiting, behind) = (draws.between(1, 3), draws.below(8), draws.below(3));
+            for number in 0..running + waiting + behind {
+                let ordered = number == running && draws.chance(2, 3);
+                let attribute = if ordered { Attribute::Ordered } else { Attribute::Simple };
+                let verb = if draws.chance(1, 2) { self.read(draws, unit, 16) } else { self.write(draws, unit, 16) };
+                batch.push((attribute, false, verb));
+            }
+            let lun = unit.lun;
+            let set = [Verb::AbortTaskSet { lun }, Verb::ClearTaskSet { lun }];
+            let mut aborts: Vec<Verb> = (0..draws.between(1, 3))
+                .map(|_| Verb::AbortTask { which: draws.below(running + waiting) as u32, newest: true })
+                .collect();
+            if draws.chance(3, 4) {
+                aborts.insert(0, draws.pick(&set).clone());
+            }
+            let split = batch.len() - behind as usize;
+            let aborts = aborts.into_iter().map(|verb| (Attribute::Simple, true, verb));
+            batch.splice(split..split, aborts);
+            for (place, (attribute, immediate, verb)) in batch.into_iter().enumerate() {
+                insert(steps, at + place, attribute, immediate, verb);
+            }
+        }
+    }
+
     /// One command.
     fn command(&self, draws: &mut Draws) -> Verb {
         let mut draw = draws.below(self.weights.iter().sum());
@@ -259,7 +325,7 @@ impl<'a> Workload<'a> {
     fn trouble_verb(&self, draws: &mut Draws) -> Verb {
         let lun = draws.pick(self.luns).lun;
         match draws.below(24) {
-            0..8 => Verb::AbortTask { which: draws.below(8) as u32 },
+            0..8 => Verb::AbortTask { which: draws.below(8) as u32, newest: false },
             8 | 9 => Verb::AbortTaskSet { lun },
             10 => Verb::ClearTaskSet { lun },
             11 | 12 => Verb::LogicalUnitReset { lun },
@@ -302,7 +368,13 @@ fn size(draws: &mut Draws) -> CdbSize {
 }
 
 fn push(steps: &mut Vec<Step>, attribute: Attribute, immediate: bool, verb: Verb) {
-    steps.push(Step { id: steps.len() as u32, attribute, immediate, verb });
+    steps.push(Step { id: steps.len() as u32, attribute, immediate, flat: false, verb });
+}
+
+/// A step that came later than the others keeps their names.
+fn insert(steps: &mut Vec<Step>, at: usize, attribute: Attribute, immediate: bool, verb: Verb) {
+    let id = steps.len() as u32;
+    steps.insert(at, Step { id, attribute, immediate, flat: false, verb });
 }
 
 fn attacks(draws: &mut Draws, count: usize) -> Vec<AttackStep> {

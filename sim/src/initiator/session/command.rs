@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::super::cdb;
 use super::super::codec::{NO_TAG, RawPdu};
 use super::super::plan::{CdbSize, Direction, Step, Verb};
+use super::compare::{Comparison, Seen};
 use super::{Kind, Outgoing, Session};
 use crate::history::{Action, Event, OpId, Unit, stamp};
 
@@ -16,6 +17,8 @@ pub(super) struct Command {
     /// When it was put into the outbox.
     pub(super) started: Duration,
     pub(super) spec: Spec,
+    /// How its logical unit is addressed.
+    pub(super) lun_field: u64,
     /// Data-In so far.
     pub(super) received: Vec<u8>,
     /// Data-In PDUs so far.
@@ -44,6 +47,8 @@ pub(super) struct Spec {
     pub(super) data_out: Vec<u8>,
     pub(super) action: Action,
     pub(super) expect: Expect,
+    /// What a VERIFY compares.
+    pub(super) comparison: Option<Comparison>,
 }
 
 /// What a command must come to, when it is not refused for a reason of its own.
@@ -69,6 +74,8 @@ pub(super) enum Expect {
         descriptor: bool,
     },
     Luns,
+    /// GOOD when the blocks are what was sent, else MISCOMPARE.
+    Compared,
     /// CHECK CONDITION, ILLEGAL REQUEST with this additional sense code.
     Illegal(u16),
 }
@@ -80,7 +87,8 @@ impl Session {
             return false;
         }
         let op = self.shared.op();
-        let spec = Spec::new(&step.verb, self.shared.unit(lun).as_ref(), op, self.shared.seed);
+        let unit = self.shared.unit(lun);
+        let spec = Spec::new(&step.verb, unit.as_ref(), self.seen.get(&lun), op, self.shared.seed);
         let mark = self.shared.resets.borrow().mark();
         self.shared.record(Event::Invoke { op, nexus: self.nexus, lun, action: spec.action.clone() });
         self.report.commands += 1;
@@ -101,12 +109,17 @@ impl Session {
         }
         let mut pdu = RawPdu::scsi_command(flags, lun, tag, spec.expected_bytes, &spec.cdb);
         pdu.data = spec.data_out[..immediate_bytes as usize].to_vec();
+        if step.flat {
+            pdu = pdu.flat();
+        }
+        let lun_field = pdu.lun_field();
         let command = Command {
             op,
             step: step.clone(),
             attempt,
             started: now,
             spec,
+            lun_field,
             received: Vec::new(),
             data_in_pdus: 0,
             burst_bytes: 0,
@@ -137,14 +150,15 @@ impl Session {
     }
 
     /// Puts `data` from `from` on into the outbox as one sequence of Data-Out PDUs.
-    pub(super) fn push_data(&mut self, lun: u16, tag: u32, transfer_tag: u32, data: &[u8], from: u32) {
+    pub(super) fn push_data(&mut self, lun_field: u64, tag: u32, transfer_tag: u32, data: &[u8], from: u32) {
         let segment = self.parameters.target_max_recv as usize;
         let parts = data[from as usize..].chunks(segment);
         let count = parts.len();
         for (number, part) in parts.enumerate() {
             let offset = from as usize + number * segment;
             let last = number + 1 == count;
-            let pdu = RawPdu::data_out(lun, tag, transfer_tag, number as u32, offset as u32, last, part);
+            let mut pdu = RawPdu::data_out(0, tag, transfer_tag, number as u32, offset as u32, last, part);
+            pdu.bhs[8..16].copy_from_slice(&lun_field.to_be_bytes());
             let closes = (last && transfer_tag != NO_TAG).then_some(transfer_tag);
             self.outbox.push_back(Outgoing { pdu, cmd_sn: 0, closes });
         }
@@ -152,8 +166,8 @@ impl Session {
 }
 
 impl Spec {
-    /// The command of `verb`; `unit` is the logical unit it names, if that is mapped.
-    fn new(verb: &Verb, unit: Option<&Unit>, op: OpId, seed: u64) -> Self {
+    /// The command of `verb`; `unit` is the logical unit it names, if that is mapped, and `seen` what is known of it.
+    fn new(verb: &Verb, unit: Option<&Unit>, seen: Option<&Seen>, op: OpId, seed: u64) -> Self {
         let block_bytes = unit.map_or(512, |unit| unit.block_bytes);
         let lun = lun_of(verb).unwrap_or(0);
         let mut spec = match *verb {
@@ -180,7 +194,20 @@ impl Spec {
                 let action = Action::Synchronize { lba, blocks, immediate: early };
                 Self { action, ..Self::without_data(cdb::synchronize(sixteen, lba, blocks, early)) }
             }
-            Verb::Verify { lba, blocks, cdb, .. } => Self::without_data(cdb::verify(cdb, lba, blocks)),
+            Verb::Verify { lba, blocks, cdb, .. } => Self::without_data(cdb::verify(cdb, 0b00, lba, blocks)),
+            Verb::Compare { blocks, cdb, one_block, differs, .. } => {
+                let place = unit.map_or((512, 1), |unit| (unit.block_bytes, unit.blocks));
+                let comparison = Comparison::new(seen, place, blocks, one_block, differs);
+                let (lba, blocks) = comparison.range();
+                let data = comparison.data(seed, lun);
+                let cdb = cdb::verify(cdb, if one_block { 0b11 } else { 0b01 }, lba, blocks);
+                let spec = Self::data_out(cdb, data, Action::Read { lba, blocks }, Expect::Compared);
+                Self { comparison: Some(comparison), ..spec }
+            }
+            Verb::StartStop { start, early, no_flush, .. } => {
+                let action = Action::StartStop { start, flushes: !(start || early || no_flush) };
+                Self { action, ..Self::without_data(cdb::start_stop(start, early, no_flush)) }
+            }
             Verb::TestUnitReady { .. } => Self::without_data([0; 16]),
             Verb::Unknown { operation_code, .. } => {
                 let mut cdb = [0; 16];
@@ -232,6 +259,7 @@ impl Spec {
             data_out: Vec::new(),
             action: Action::Other { operation_code: cdb[0] },
             expect: Expect::Good,
+            comparison: None,
         }
     }
 
@@ -290,6 +318,8 @@ fn lun_of(verb: &Verb) -> Option<u16> {
         | Verb::RequestSense { lun, .. }
         | Verb::ReportLuns { lun, .. }
         | Verb::Unknown { lun, .. }
+        | Verb::Compare { lun, .. }
+        | Verb::StartStop { lun, .. }
         | Verb::InvalidField { lun, .. } => Some(lun),
         _ => None,
     }

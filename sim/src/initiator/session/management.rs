@@ -46,41 +46,51 @@ impl Session {
         }
         let immediate = step.immediate;
         match step.verb {
-            Verb::AbortTask { which } => {
-                let tags: Vec<u32> = self.commands(|_| true);
+            Verb::AbortTask { which, newest } => {
+                let mut tags: Vec<u32> = self.commands(|_| true);
+                if newest {
+                    tags.reverse();
+                }
                 match (tags.is_empty(), self.last_ended) {
-                    (false, _) => self.abort_task(tags[which as usize % tags.len()], now),
-                    (true, Some((tag, cmd_sn, lun))) => self.abort_referenced(tag, cmd_sn, Vec::new(), lun, now),
+                    (false, _) => self.abort_task(tags[which as usize % tags.len()], step.flat, now),
+                    (true, Some((tag, cmd_sn, lun))) => {
+                        self.abort_referenced((tag, cmd_sn), Vec::new(), (lun, step.flat), now);
+                    }
                     (true, None) => {}
                 }
             }
-            Verb::AbortTaskSet { lun } => self.manage(ABORT_TASK_SET, Some(lun), immediate, now),
-            Verb::ClearTaskSet { lun } => self.manage(CLEAR_TASK_SET, Some(lun), immediate, now),
-            Verb::LogicalUnitReset { lun } => self.manage(LOGICAL_UNIT_RESET, Some(lun), immediate, now),
-            Verb::TargetWarmReset => self.manage(TARGET_WARM_RESET, None, immediate, now),
-            Verb::TargetColdReset => self.manage(TARGET_COLD_RESET, None, immediate, now),
+            Verb::AbortTaskSet { lun } => self.manage(ABORT_TASK_SET, Some(lun), (immediate, step.flat), now),
+            Verb::ClearTaskSet { lun } => self.manage(CLEAR_TASK_SET, Some(lun), (immediate, step.flat), now),
+            Verb::LogicalUnitReset { lun } => {
+                self.manage(LOGICAL_UNIT_RESET, Some(lun), (immediate, step.flat), now);
+            }
+            Verb::TargetWarmReset => self.manage(TARGET_WARM_RESET, None, (immediate, false), now),
+            Verb::TargetColdReset => self.manage(TARGET_COLD_RESET, None, (immediate, false), now),
             _ => {}
         }
         true
     }
 
-    /// ABORT TASK of the command with `tag`.
-    pub(super) fn abort_task(&mut self, tag: u32, now: Duration) {
+    /// ABORT TASK of the command with `tag`; `flat`: by the other address of its logical unit.
+    pub(super) fn abort_task(&mut self, tag: u32, flat: bool, now: Duration) {
         let Some(task) = self.tasks.get(tag) else { return };
         let Some(command) = task.command() else { return };
         let (cmd_sn, lun) = (task.cmd_sn, command.spec.lun);
-        self.abort_referenced(tag, cmd_sn, vec![tag], lun, now);
+        self.abort_referenced((tag, cmd_sn), vec![tag], (lun, flat), now);
     }
 
     /// LOGICAL UNIT RESET, on the recovery ladder.
     pub(super) fn reset_logical_unit(&mut self, lun: u16, now: Duration) {
-        self.manage(LOGICAL_UNIT_RESET, Some(lun), true, now);
+        self.manage(LOGICAL_UNIT_RESET, Some(lun), (true, false), now);
     }
 
-    /// Whether no command may be sent to `lun` now: a function that covers several tasks is in flight there.
+    /// Whether no command may be sent to `lun` now: a function is in flight there that covers several tasks, and may take
+    /// along what follows.
     pub(super) fn is_held(&self, lun: u16) -> bool {
         let holds = |management: &Management| {
-            management.function != ABORT_TASK && management.lun.is_none_or(|held| held == lun)
+            let set = matches!(management.function, ABORT_TASK_SET | CLEAR_TASK_SET);
+            let passes = management.function == ABORT_TASK || set && self.plan.goes_on;
+            !passes && management.lun.is_none_or(|held| held == lun)
         };
         self.tasks.functions().any(holds)
     }
@@ -128,12 +138,13 @@ impl Session {
         }
     }
 
-    /// ABORT TASK was answered TASK DOES NOT EXIST: its status must be here, since answers keep their order, unless
-    /// something else ended the task in silence.
+    /// ABORT TASK was answered TASK DOES NOT EXIST: its status must be here, since answers keep their order, and so must
+    /// the answer of another function that took it away, unless a reset ended the task in silence.
     fn task_does_not_exist(&mut self, tag: u32) -> Result<(), Breach> {
         let Some(command) = self.tasks.command(tag) else { return Ok(()) };
         let (mark, lun) = (command.mark, command.spec.lun);
-        let covers = |management: &Management| management.function != ABORT_TASK && management.covers.contains(&tag);
+        let covers =
+            |management: &Management| management.function >= LOGICAL_UNIT_RESET && management.covers.contains(&tag);
         if self.tasks.functions().any(covers) {
             return Ok(());
         }
@@ -160,7 +171,7 @@ impl Session {
     fn look_at(&mut self, step: &Step) {
         let Verb::Write { lun, lba, blocks, .. } = step.verb else { return };
         let verb = Verb::Read { lun, lba, blocks, cdb: CdbSize::Sixteen, fua: false, dpo: false, expect_more: 0 };
-        let step = Step { id: step.id, attribute: Attribute::Simple, immediate: false, verb };
+        let step = Step { id: step.id, attribute: Attribute::Simple, immediate: false, flat: false, verb };
         self.retries.push(Retry { at: Duration::ZERO, step, attempt: 0 });
     }
 
@@ -172,20 +183,28 @@ impl Session {
         tags.into_iter().map(|(_, tag)| tag).collect()
     }
 
-    fn abort_referenced(&mut self, referenced: u32, cmd_sn: u32, covers: Vec<u32>, lun: u16, now: Duration) {
+    fn abort_referenced(
+        &mut self,
+        (referenced, cmd_sn): (u32, u32),
+        covers: Vec<u32>,
+        (lun, flat): (u16, bool),
+        now: Duration,
+    ) {
         let tag = self.tag();
         let pdu = RawPdu::task_management(ABORT_TASK, lun, tag, referenced, cmd_sn);
+        let pdu = if flat { pdu.flat() } else { pdu };
         let management =
             Management { function: ABORT_TASK, lun: Some(lun), referenced: Some(referenced), covers, reset: None };
         self.issue(pdu, true, tag, Kind::Management(management), Some(self.plan.timeouts.abort_ms), now);
     }
 
     /// A function that ends all tasks of a logical unit, or of all.
-    fn manage(&mut self, function: u8, lun: Option<u16>, immediate: bool, now: Duration) {
+    fn manage(&mut self, function: u8, lun: Option<u16>, (immediate, flat): (bool, bool), now: Duration) {
         let covers = self.commands(|candidate| lun.is_none_or(|lun| lun == candidate));
         let reset = (function >= LOGICAL_UNIT_RESET).then(|| self.shared.resets.borrow_mut().begin(lun));
         let tag = self.tag();
         let pdu = RawPdu::task_management(function, lun.unwrap_or(0), tag, NO_TAG, 0);
+        let pdu = if flat { pdu.flat() } else { pdu };
         let management = Management { function, lun, referenced: None, covers, reset };
         self.issue(pdu, immediate, tag, Kind::Management(management), Some(self.plan.timeouts.reset_ms), now);
     }

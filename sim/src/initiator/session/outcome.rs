@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use super::super::codec::RawPdu;
-use super::super::plan::Direction;
+use super::super::plan::{Attribute, Direction, Step, Verb};
 use super::super::shared::parse_sense;
 use super::command::{Command, Expect};
+use super::compare::Seen;
 use super::{Breach, Kind, Retry, Session, Task};
-use crate::history::{Event, Outcome, Sector, Unit, stamp};
+use crate::history::{Action, Event, Outcome, Sector, Unit, stamp};
 
 /// SAM-5, 5.3.1.
 mod status {
@@ -31,6 +32,10 @@ mod sense_key {
     pub(super) const ABORTED_COMMAND: u8 = 0xb;
 }
 
+/// LOGICAL UNIT NOT READY, INITIALIZING COMMAND REQUIRED: it was stopped.
+const STOPPED: (u8, u16) = (sense_key::NOT_READY, 0x0402);
+/// MISCOMPARE DURING VERIFY OPERATION.
+const MISCOMPARE: (u8, u16) = (0xe, 0x1d00);
 /// Not enough data (RFC 7143, section 11.4.7.2), which the network can cause, too.
 const DATA_CAME_TOO_LATE: (u8, u16) = (sense_key::ABORTED_COMMAND, 0x0c0d);
 
@@ -95,8 +100,8 @@ impl Session {
 
     fn put_off(&mut self, command: Box<Command>, status: u8, now: Duration) {
         self.shared.record(Event::Return { op: command.op, outcome: Outcome::Refused { status } });
-        let wait_ms = if status == status::REJECTED { 10 } else { 1 << command.attempt.min(10) };
-        self.retry(*command, now + Duration::from_millis(wait_ms));
+        let wait = if status == status::REJECTED { Duration::from_millis(10) } else { command.patience() };
+        self.retry(*command, now + wait);
     }
 
     fn retry(&mut self, command: Command, at: Duration) {
@@ -115,6 +120,10 @@ impl Session {
                 self.complain("B4", tag, command, "a read of nullio is not zeros");
             }
         }
+        if let Some(comparison) = &spec.comparison {
+            sectors = comparison.equal();
+        }
+        self.remember(command, &sectors, unit);
         self.shared.record(Event::Return { op: command.op, outcome: Outcome::Good { sectors } });
         if spec.direction == Some(Direction::Out) && !matches!(spec.expect, Expect::Illegal(_)) {
             let due = u64::from(spec.expected_bytes).min(spec.cdb_bytes);
@@ -135,17 +144,36 @@ impl Session {
                 format!("CHECK CONDITION without sense data, tag {tag:#x}: {:x?}", pdu.data),
             ));
         };
-        self.shared.record(Event::Return { op: command.op, outcome: Outcome::Check { key, code } });
+        let mut outcome = Outcome::Check { key, code };
+        let mut compared = false;
+        if let Some(comparison) = command.spec.comparison.as_ref().filter(|_| (key, code) == MISCOMPARE) {
+            compared = true;
+            match comparison.unequal(pdu.sense().unwrap_or_default()) {
+                Ok(unequal) => outcome = unequal,
+                Err(message) => self.complain("T11", tag, &command, &message),
+            }
+        }
+        self.shared.record(Event::Return { op: command.op, outcome });
+        if compared {
+            return Ok(());
+        }
         if key == sense_key::UNIT_ATTENTION {
             self.report_attention(tag, &command, code);
             self.retry(*command, now);
             return Ok(());
         }
-        let medium = matches!(command.spec.expect, Expect::Blocks { .. } | Expect::Good);
+        let medium = matches!(command.spec.expect, Expect::Blocks { .. } | Expect::Good | Expect::Compared);
+        if medium && (key, code) == STOPPED {
+            self.start_unit(&command, now);
+            let wait = command.patience();
+            self.retry(*command, now + wait);
+            return Ok(());
+        }
         let fits = match command.spec.expect {
             // Whatever it asks for: it is judged when its data are there.
             _ if (key, code) == DATA_CAME_TOO_LATE => command.can_be_late(now, self.shared.initiator_stall),
             Expect::Illegal(expected) => key == sense_key::ILLEGAL_REQUEST && code == expected,
+            Expect::Compared if key == sense_key::DATA_PROTECT => false,
             _ if key == sense_key::DATA_PROTECT => command.spec.direction == Some(Direction::Out) || code == 0x2707,
             _ if medium => {
                 matches!(key, sense_key::NOT_READY | sense_key::MEDIUM_ERROR | sense_key::HARDWARE_ERROR)
@@ -156,6 +184,32 @@ impl Session {
             self.complain("T11", tag, &command, &format!("CHECK CONDITION {key:x}/{code:04x} has no cause"));
         }
         Ok(())
+    }
+
+    /// Keeps in mind what a READ or WRITE moved.
+    fn remember(&mut self, command: &Command, sectors: &[Sector], unit: Option<&Unit>) {
+        let (Some(unit), lun) = (unit, command.spec.lun) else { return };
+        match (&command.spec.action, command.spec.expect) {
+            (Action::Read { lba, .. }, Expect::Blocks { .. }) => drop(self.seen.insert(lun, Seen::read(*lba, sectors))),
+            (Action::Write { lba, blocks, .. }, Expect::Good) => {
+                let sectors = u64::from(*blocks) * u64::from(unit.block_bytes) / stamp::SECTOR_BYTES as u64;
+                self.seen.insert(lun, Seen::written(*lba, sectors, command.op));
+            }
+            _ => {}
+        }
+    }
+
+    /// The logical unit was stopped, by whomever: starts it, unless that is under way.
+    fn start_unit(&mut self, command: &Command, now: Duration) {
+        let lun = command.spec.lun;
+        let starts = |step: &Step| matches!(step.verb, Verb::StartStop { lun: its, start: true, .. } if its == lun);
+        let under_way = self.tasks.commands().any(|(_, command)| starts(&command.step));
+        if under_way || self.retries.iter().any(|retry| starts(&retry.step)) {
+            return;
+        }
+        let verb = Verb::StartStop { lun, start: true, early: false, no_flush: false };
+        let step = Step { id: command.step.id, attribute: Attribute::Simple, immediate: false, flat: false, verb };
+        self.retries.push(Retry { at: now, step, attempt: 0 });
     }
 
     /// TASK ABORTED: the command may have had part of its effect, and has no more.
@@ -217,6 +271,11 @@ impl Session {
 }
 
 impl Command {
+    /// How long to wait before it is sent again.
+    fn patience(&self) -> Duration {
+        Duration::from_millis(1 << self.attempt.min(10))
+    }
+
     /// The target may have waited for its data for as long as `stall`.
     fn can_be_late(&self, now: Duration, stall: Duration) -> bool {
         self.spec.direction == Some(Direction::Out) && self.started + stall <= now
@@ -271,7 +330,7 @@ fn check_parameters(command: &Command, unit: Option<&Unit>, shared: &super::Shar
     let (spec, data) = (&command.spec, command.received.as_slice());
     let complete = |length: usize| length.min(spec.expected_bytes as usize) == data.len();
     let kept = match spec.expect {
-        Expect::Good | Expect::Blocks { .. } => true,
+        Expect::Good | Expect::Blocks { .. } | Expect::Compared => true,
         Expect::Illegal(code) => return Err(format!("GOOD, expected ILLEGAL REQUEST {code:04x}")),
         Expect::Inquiry { page } => {
             let device = if unit.is_some() { 0x00 } else { 0x7f };

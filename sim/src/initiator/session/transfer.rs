@@ -53,14 +53,12 @@ impl Session {
         let Some(command) = self.tasks.command_mut(tag) else { return Err(self.stranger(pdu)) };
         let (offset, length) = (pdu.buffer_offset(), pdu.desired_length());
         let end = u64::from(offset) + u64::from(length);
-        let mut lun = RawPdu::new(0);
-        lun.set_lun(command.spec.lun);
         let rules = [
             (command.spec.direction == Some(Direction::Out), "I5", "for a command that writes nothing"),
             (pdu.data_sn() == command.r2ts, "I4", "with R2TSN out of order"),
             (transfer_tag != NO_TAG, "I8", "with the reserved transfer tag"),
             (!open_elsewhere, "I5", "with a transfer tag that is in use"),
-            (pdu.lun_field() == lun.lun_field(), "I8", "with another LUN"),
+            (pdu.lun_field() == command.lun_field, "I8", "with another LUN"),
             (length != 0 && length <= parameters.max_burst, "I5", "for no data or more than MaxBurstLength"),
             (end <= u64::from(command.spec.expected_bytes), "I5", "past the expected length"),
             (offset == command.asked_bytes, "I5", "that leaves a hole or asks twice"),
@@ -80,7 +78,7 @@ impl Session {
         command.r2ts += 1;
         command.asked_bytes = end as u32;
         command.open_r2ts.push(transfer_tag);
-        let lun = command.spec.lun;
+        let lun = command.lun_field;
         // Lent to be cut: the outbox copies segment by segment.
         let data = std::mem::take(&mut command.spec.data_out);
         self.push_data(lun, tag, transfer_tag, &data[..end as usize], offset);

@@ -1,7 +1,7 @@
 //! A small target that keeps the rules, but for one deviation: what the initiator is tested against.
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -22,6 +22,7 @@ pub(super) enum Deviation {
     R2tTwice,
     R2tTooLong,
     GoodBeforeData,
+    MiscomparesNowhere,
     GoodBeyondEnd,
     ResidualMissing,
     AttentionTwice,
@@ -53,6 +54,7 @@ impl Deviation {
         (Self::R2tTooLong, "I5"),
         (Self::GoodBeforeData, "I5"),
         (Self::GoodBeyondEnd, "T11"),
+        (Self::MiscomparesNowhere, "T11"),
         (Self::ResidualMissing, "T11"),
         (Self::AttentionTwice, "T8"),
         (Self::AttentionNever, "T8"),
@@ -76,6 +78,8 @@ struct Inner {
     medium: RefCell<BTreeMap<u16, Vec<u8>>>,
     /// By ISID.
     sessions: RefCell<BTreeMap<[u8; 6], SessionState>>,
+    /// Logical units that were stopped.
+    stopped: RefCell<BTreeSet<u16>>,
     last_tsih: Cell<u16>,
 }
 
@@ -94,7 +98,8 @@ impl SmallTarget {
     pub(super) fn new(name: &'static str, units: Vec<Unit>, deviation: Option<Deviation>) -> Self {
         let medium = units.iter().map(|unit| (unit.lun, vec![0; unit.blocks as usize * unit.block_bytes as usize]));
         let medium = RefCell::new(medium.collect());
-        Self(Rc::new(Inner { name, units, deviation, medium, sessions: RefCell::default(), last_tsih: Cell::new(76) }))
+        let (sessions, stopped) = Default::default();
+        Self(Rc::new(Inner { name, units, deviation, medium, sessions, stopped, last_tsih: Cell::new(76) }))
     }
 
     pub(super) async fn serve(&self, world: MemoryWorld, wire: MemoryWire) {
@@ -477,8 +482,29 @@ impl Connection {
         {
             return self.check(command, 5, 0x2100).await;
         }
+        if (medium || cdb[0] == 0x00) && self.target.stopped.borrow().contains(&lun) {
+            return self.check(command, 2, 0x0402).await;
+        }
         let (start, length) = ((lba.min(unit.blocks) * block) as usize, (blocks * block) as usize);
         match cdb[0] {
+            0x1b => {
+                self.start_stop(lun, cdb[4] & 1 == 1);
+                self.respond(command, 0, &[], (0, 0)).await;
+            }
+            0x2f | 0xaf | 0x8f if !data.is_empty() => {
+                let difference = {
+                    let medium = self.target.medium.borrow();
+                    let held = medium[&lun][start..start + length].chunks(data.len());
+                    held.flatten().zip(data.iter().cycle()).position(|(one, other)| one != other)
+                };
+                let Some(at) = difference else { return self.respond(command, 0, &[], (0, 0)).await };
+                let mut sense = sense(0x0e, 0x1d00);
+                if !self.deviates(Deviation::MiscomparesNowhere) {
+                    sense[0] |= 0x80;
+                    sense[3..7].copy_from_slice(&(at as u32).to_be_bytes());
+                }
+                self.respond(command, 0x02, &sense, (0, 0)).await;
+            }
             0x08 | 0x28 | 0xa8 | 0x88 => {
                 let inside = self.target.medium.borrow()[&lun].get(start..start + length).map(<[u8]>::to_vec);
                 let mut read = inside.unwrap_or_else(|| vec![0; length]);
@@ -499,6 +525,14 @@ impl Connection {
                 Some(bytes) => self.answer(command, &bytes, bytes.len()).await,
                 None => self.check(command, 5, 0x2000).await,
             },
+        }
+    }
+
+    fn start_stop(&self, lun: u16, start: bool) {
+        let mut stopped = self.target.stopped.borrow_mut();
+        stopped.remove(&lun);
+        if !start {
+            stopped.insert(lun);
         }
     }
 
@@ -646,7 +680,8 @@ fn residual(command: &RawPdu, asked: usize) -> (u8, u32) {
 fn invalid(cdb: &[u8; 16]) -> Option<u16> {
     let bad = match cdb[0] {
         0x00 => cdb[5] == 0x04,
-        0x28 | 0x2f => cdb[1] & 0xe6 != 0,
+        0x28 => cdb[1] & 0xe6 != 0,
+        0x2f => cdb[1] & 0xe0 != 0 || cdb[1] & 0x06 == 0x04,
         0x12 => !matches!((cdb[1], cdb[2]), (0, 0) | (1, 0 | 0x80..=0x86 | 0xb0..=0xb2)),
         0x1a if cdb[2] >> 6 == 3 => return Some(0x3900),
         0x5a => cdb[2] == 0x19,

@@ -138,7 +138,8 @@ fn reach(history: &History, op: &Op, sectors: u64) -> Option<Range<u64>> {
     (op.first < last && last <= sectors).then_some(op.first..last)
 }
 
-fn value_of(timeline: &Timeline, sector: Sector) -> u32 {
+/// What a sector that was seen is among the values of accesses.
+pub(super) fn value_of(timeline: &Timeline, sector: Sector) -> u32 {
     match sector {
         Sector::Zero => ZERO,
         Sector::Foreign => FOREIGN,

@@ -15,7 +15,9 @@ mod model_tests;
 mod op;
 mod register;
 mod sector;
+mod stopped;
 mod tear;
+mod unlike;
 
 use crate::history::History;
 use crate::oracle::Finding;
@@ -25,7 +27,7 @@ use findings::Findings;
 use op::{Kind, Timeline};
 
 /// Everything that is wrong with `history`. Rules: B1 to B8, T7 for a second status, H1 for a history that is itself
-/// broken (a fault of the simulator).
+/// broken (a fault of the simulator), T11 for what START STOP UNIT does not allow.
 #[must_use]
 pub fn check_history(history: &History) -> Vec<Finding> {
     let mut timeline = Timeline::of(history);
@@ -33,14 +35,17 @@ pub fn check_history(history: &History) -> Vec<Finding> {
     check_bounds(history, &timeline, &mut findings);
     for unit in 0..history.units.len() {
         let accesses = Accesses::of(history, &timeline, unit);
+        stopped::check(history, &timeline, unit, &mut findings);
         if history.units[unit].nullio {
             sector::check_nullio(&timeline, &accesses, &mut findings);
+            unlike::check_nullio(history, &timeline, unit, &mut findings);
             continue;
         }
         let durability = durability::Durability::of(history, &timeline, unit);
         let judge = sector::Judge { timeline: &timeline, durability: &durability, unit };
         judge.check(&accesses, &mut findings);
         tear::check(history, &judge, &accesses, &mut findings);
+        unlike::check(history, &judge, &accesses, &mut findings);
         flush::check(&judge, &accesses, &mut findings);
     }
     findings.finish()

@@ -10,6 +10,8 @@ pub(super) type Moment = u32;
 
 /// Bytes of a sector, the unit of the checker: each carries its own stamp.
 const SECTOR_BYTES: u64 = 512;
+/// TEST UNIT READY, and VERIFY (10), (12) and (16) without data.
+const NEEDS_START: [u8; 4] = [0x00, 0x2f, 0xaf, 0x8f];
 
 /// How a command ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -29,14 +31,14 @@ pub(super) enum Ending {
 /// What a command does to sectors.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Kind {
-    /// READ.
+    /// READ, or VERIFY with data.
     Read,
     /// WRITE.
     Write {
         /// Force unit access.
         fua: bool,
     },
-    /// SYNCHRONIZE CACHE that answers when it is done.
+    /// SYNCHRONIZE CACHE that answers when it is done, or a stop that does the same.
     Synchronize,
     /// No effect that the history judges.
     Other,
@@ -55,6 +57,10 @@ pub(super) struct Op {
     pub(super) lun: u16,
     /// What it does.
     pub(super) kind: Kind,
+    /// It needs a logical unit that is not stopped.
+    pub(super) needs_start: bool,
+    /// START STOP UNIT; `true`: it starts.
+    pub(super) starts: Option<bool>,
     /// First sector.
     pub(super) first: u64,
     /// One past the last sector.
@@ -189,8 +195,17 @@ impl Timeline {
                 let blocks = if blocks == 0 { medium.saturating_sub(lba) } else { u64::from(blocks) };
                 (Kind::Synchronize, lba, blocks)
             }
-            Action::Synchronize { .. } | Action::Other { .. } => (Kind::Other, 0, 0),
+            Action::StartStop { flushes: true, .. } => {
+                (Kind::Synchronize, 0, unit.map_or(0, |unit| history.units[unit].blocks))
+            }
+            Action::Synchronize { .. } | Action::StartStop { .. } | Action::Other { .. } => (Kind::Other, 0, 0),
         };
+        let needs_start = match *action {
+            Action::Read { .. } | Action::Write { .. } | Action::Synchronize { .. } => true,
+            Action::Other { operation_code } => NEEDS_START.contains(&operation_code),
+            Action::StartStop { .. } => false,
+        };
+        let starts = if let Action::StartStop { start, .. } = *action { Some(start) } else { None };
         let sectors = unit.map_or(1, |unit| sectors_per_block(&history.units[unit]));
         Op {
             id,
@@ -198,6 +213,8 @@ impl Timeline {
             unit,
             lun,
             kind,
+            needs_start,
+            starts,
             first: lba.saturating_mul(sectors),
             last: lba.saturating_add(blocks).saturating_mul(sectors),
             start,
@@ -270,7 +287,8 @@ fn ending(outcome: &Outcome) -> Ending {
     const WRITE_PROTECTED: u16 = 0x2700;
     const TASK_ABORTED: u8 = 0x40;
     match outcome {
-        Outcome::Good { .. } => Ending::Good,
+        // It read what it was asked to read.
+        Outcome::Good { .. } | Outcome::Miscompare { .. } => Ending::Good,
         Outcome::Check { key: NOT_READY | ILLEGAL_REQUEST | UNIT_ATTENTION, .. }
         | Outcome::Check { key: DATA_PROTECT, code: WRITE_PROTECTED } => Ending::Refused,
         Outcome::Check { .. } | Outcome::Refused { status: TASK_ABORTED } => Ending::Torn,
@@ -278,10 +296,10 @@ fn ending(outcome: &Outcome) -> Ending {
     }
 }
 
-/// The sectors that a read returned.
+/// The sectors that a read returned or found to be what was sent.
 pub(super) fn sectors_of<'a>(history: &'a History, op: &Op) -> &'a [Sector] {
     match op.returned.map(|position| &history.events[position]) {
-        Some(Event::Return { outcome: Outcome::Good { sectors }, .. }) => sectors,
+        Some(Event::Return { outcome: Outcome::Good { sectors } | Outcome::Miscompare { sectors, .. }, .. }) => sectors,
         _ => &[],
     }
 }

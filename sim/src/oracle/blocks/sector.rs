@@ -331,7 +331,7 @@ impl Judge<'_> {
         }
         let op = self.op(index);
         let what = match op.kind {
-            Kind::Read => "READ",
+            Kind::Read => "READ or VERIFY",
             Kind::Write { fua: true } => "WRITE with FUA",
             Kind::Write { fua: false } => "WRITE",
             Kind::Synchronize => "SYNCHRONIZE CACHE",

@@ -307,6 +307,11 @@ fn tasks() -> Vec<Case<Talk>> {
     let aborted = || Talk::ready().reads(1, 512).manages(ABORT_TASK, 2, 1);
     let reset = || Talk::ready().reads(1, 512).writes(3, 512, 0).manages(LOGICAL_UNIT_RESET, 2, NO_TAG);
     let answer = || data_in(1, F | S, 0, 0, 512);
+    let set = || Talk::ready().reads(1, 512).manages(ABORT_TASK_SET, 2, NO_TAG);
+    let elsewhere = || RawPdu::task_management(ABORT_TASK, 0, 2, 1, 0xffff_fffd).immediate().flat();
+    let write_flat =
+        || RawPdu::scsi_command(0xa1, 0, 1, 512, &[0x2a, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0]).flat();
+    let flat_r2t = || r2t(1, 0, 0, 512).flat();
     vec![
         good("an abort", aborted().says(managed(2, COMPLETE))),
         good("an abort that the status overtakes", aborted().says(answer()).says(managed(2, COMPLETE))),
@@ -320,10 +325,10 @@ fn tasks() -> Vec<Case<Talk>> {
             reset().connect(2).asks_to_log_in(&[]).back_to(1, 1).says(managed(2, COMPLETE)),
         ),
         good(
-            "an abort of a task that an abort of all is ending",
+            "an abort of a task that a reset is ending",
             Talk::ready()
                 .reads(1, 512)
-                .manages(ABORT_TASK_SET, 2, NO_TAG)
+                .manages(LOGICAL_UNIT_RESET, 2, NO_TAG)
                 .manages(ABORT_TASK, 3, 1)
                 .says(managed(3, NO_TASK))
                 .says(managed(2, COMPLETE)),
@@ -345,6 +350,37 @@ fn tasks() -> Vec<Case<Talk>> {
         bad("T5", "a response after its abort", aborted().says(managed(2, COMPLETE)).says(answer())),
         bad("T5", "Data-In after a reset", reset().says(managed(2, COMPLETE)).says(data_in(1, 0, 0, 0, 256))),
         bad("T5", "an R2T after a reset", reset().says(managed(2, COMPLETE)).says(r2t(3, 0, 0, 512))),
+        good(
+            "a command behind an abort of all is answered",
+            set().reads(3, 512).says(managed(2, COMPLETE)).says(data_in(3, F | S, 0, 0, 512)),
+        ),
+        good("an abort by the other address", Talk::ready().reads(1, 512).asks(elsewhere()).says(managed(2, COMPLETE))),
+        good("an R2T echoes the address of its command", Talk::ready().asks(write_flat()).says(flat_r2t())),
+        bad(
+            "I8",
+            "an R2T has the other address of its logical unit",
+            Talk::ready().asks(write_flat()).says(r2t(1, 0, 0, 512)),
+        ),
+        bad(
+            "T6",
+            "a task that an abort of all is ending does not exist",
+            set().manages(ABORT_TASK, 3, 1).says(managed(3, NO_TASK)).says(managed(2, COMPLETE)),
+        ),
+        bad(
+            "T6",
+            "a task that another abort is ending does not exist",
+            aborted().manages(ABORT_TASK, 3, 1).says(managed(3, NO_TASK)).says(managed(2, COMPLETE)),
+        ),
+        bad(
+            "T6",
+            "a command behind an abort of all is said not to exist",
+            set().reads(3, 512).says(managed(2, COMPLETE)).manages(ABORT_TASK, 4, 3).says(managed(4, NO_TASK)),
+        ),
+        bad(
+            "T6",
+            "a task does not exist by its other address",
+            Talk::ready().reads(1, 512).asks(elsewhere()).says(managed(2, NO_TASK)),
+        ),
         bad("T6", "a task that is there does not exist", aborted().says(managed(2, NO_TASK))),
         bad(
             "T6",

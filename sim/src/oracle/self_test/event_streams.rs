@@ -100,6 +100,16 @@ pub(super) fn cases() -> Vec<Case<Vec<Event>>> {
         ),
         case(
             None,
+            "a full task set answers for a task that was refused before",
+            &[&many[..4], &[Event::TaskCompleted { nexus: NEXUS, lun: LUN, itt: Itt(9), status: 0x08 }]],
+        ),
+        case(
+            Some("T7"),
+            "a task set with room answers for a task it never took",
+            &[&many[..3], &[Event::TaskCompleted { nexus: NEXUS, lun: LUN, itt: Itt(9), status: 0x08 }]],
+        ),
+        case(
+            None,
             "unit attentions are raised, superseded and reported",
             &[&[raised(POWER_ON), raised(0x2903), reported(POWER_ON), raised(POWER_ON), reported(POWER_ON)]],
         ),

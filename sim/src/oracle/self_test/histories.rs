@@ -16,6 +16,8 @@ pub(super) fn cases() -> Vec<Case<Story>> {
     cases.extend(lost_durability());
     cases.extend(crashes_and_stops());
     cases.extend(failed_flushes());
+    cases.extend(comparisons());
+    cases.extend(stops());
     cases
 }
 
@@ -80,6 +82,75 @@ fn registers() -> Vec<Case<Story>> {
                 .good(2),
         ),
         bad("T7", "a command gets two statuses", story().wrote(1, 5).good(1)),
+    ]
+}
+
+/// VERIFY with data.
+fn comparisons() -> Vec<Case<Story>> {
+    let held = || story().wrote(1, 5).read(2, 5);
+    vec![
+        good(
+            "a comparison with an older value fails",
+            story().wrote(1, 5).wrote(2, 5).read(3, 5).differs(3, &[], Some(by(1))),
+        ),
+        good(
+            "a comparison fails beside a write",
+            story().wrote(1, 5).write(2, 5).read(3, 5).differs(3, &[], Some(by(1))).good(2),
+        ),
+        good(
+            "a comparison fails before the write of its value is seen",
+            story().write(1, 5).read(2, 5).differs(2, &[], Some(by(1))).good(1).looked(3, 5, by(1)),
+        ),
+        good(
+            "a comparison fails, and a power loss brings the value back",
+            story().wrote(1, 5).wrote(2, 5).read(3, 5).differs(3, &[], Some(by(1))).power_cycle().looked(4, 5, by(1)),
+        ),
+        good(
+            "a failed flush brings the value back",
+            story().wrote(1, 5).wrote(2, 5).read(3, 5).differs(3, &[], Some(by(1))).flush_failed().looked(4, 5, by(1)),
+        ),
+        good(
+            "a tainted block differs from what it holds",
+            story().wrote(1, 5).taint(5).read(2, 5).differs(2, &[], Some(by(1))).looked(3, 5, by(1)),
+        ),
+        good("a planned difference shows the value", held().differs(2, &[by(1)], None)),
+        bad("B1", "a comparison with what was written fails", held().differs(2, &[], Some(by(1))).looked(3, 5, by(1))),
+        bad("B1", "a comparison with zeros fails", story().read(1, 5).differs(1, &[], Some(Zero)).looked(2, 5, Zero)),
+        bad("B1", "a difference shows what a finished write replaced", held().differs(2, &[Zero], None)),
+        bad("B4", "a planned difference is not noticed", held().saw(2, &[Garbage])),
+        bad("B4", "one block agrees with another place", story().wrote(1, 5).read(2, 5).saw(2, &[Foreign])),
+        bad("B4", "nullio differs from zeros", story().on(NULLIO).read(1, 5).differs(1, &[], Some(Zero))),
+    ]
+}
+
+/// START STOP UNIT.
+fn stops() -> Vec<Case<Story>> {
+    let stopped = || story().spin_down(1).good(1);
+    vec![
+        good("a stopped unit refuses a read", stopped().read(2, 5).not_ready(2)),
+        good("a started unit serves a read", stopped().spin_up(2).good(2).looked(3, 5, Zero)),
+        good("a read beside a stop is served", story().spin_down(1).read(2, 5).good(1).saw(2, &[Zero])),
+        good("a read beside a start is served", stopped().spin_up(2).looked(3, 5, Zero).good(2)),
+        good("a start without status may have started it", stopped().spin_up(2).fence(2).looked(3, 5, Zero)),
+        good("a restart starts it", stopped().crash().looked(2, 5, Zero)),
+        good("a refused stop stops nothing", story().spin_down(1).attention(1).looked(2, 5, Zero)),
+        good("a stop without status may have stopped it", story().spin_down(1).fence(1).read(2, 5).not_ready(2)),
+        good("a stop makes durable", story().wrote(1, 5).spin_down(2).good(2).power_cycle().looked(3, 5, by(1))),
+        bad("T11", "a stopped unit serves a read", stopped().looked(2, 5, Zero)),
+        bad("T11", "a stopped unit takes a write", stopped().wrote(2, 5)),
+        bad("T11", "a unit that nobody stopped says so", story().read(1, 5).not_ready(1)),
+        bad(
+            "T11",
+            "a unit that was started says that it is stopped",
+            stopped().spin_up(2).good(2).read(3, 5).not_ready(3),
+        ),
+        bad("T11", "a restarted unit says that it is stopped", stopped().crash().read(2, 5).not_ready(2)),
+        bad("T11", "a start is told that the unit is stopped", stopped().spin_up(2).not_ready(2)),
+        bad(
+            "B5",
+            "a stop does not make durable",
+            story().wrote(1, 5).spin_down(2).good(2).power_cycle().looked(3, 5, Zero),
+        ),
     ]
 }
 

@@ -96,6 +96,26 @@ impl Story {
         self.ended(op, Outcome::Check { key: 6, code: 0x2900 })
     }
 
+    /// CHECK CONDITION, MISCOMPARE behind these sectors.
+    pub(crate) fn differs(self, op: u64, sectors: &[Sector], unlike: Option<Sector>) -> Self {
+        self.ended(op, Outcome::Miscompare { sectors: sectors.to_vec(), unlike })
+    }
+
+    /// CHECK CONDITION, NOT READY: it was stopped.
+    pub(crate) fn not_ready(self, op: u64) -> Self {
+        self.ended(op, Outcome::Check { key: 2, code: 0x0402 })
+    }
+
+    /// START STOP UNIT is sent to stop, and flushes.
+    pub(crate) fn spin_down(self, op: u64) -> Self {
+        self.send(op, Action::StartStop { start: false, flushes: true })
+    }
+
+    /// START STOP UNIT is sent to start.
+    pub(crate) fn spin_up(self, op: u64) -> Self {
+        self.send(op, Action::StartStop { start: true, flushes: false })
+    }
+
     /// BUSY.
     pub(crate) fn busy(self, op: u64) -> Self {
         self.ended(op, Outcome::Refused { status: 8 })

@@ -20,6 +20,8 @@ pub(super) struct Command {
     /// Which command of the connection, counted: a tag may be used again.
     pub(super) serial: u64,
     pub(super) lun: u64,
+    /// The LUN field as it came.
+    address: u64,
     pub(super) cmd_sn: u32,
     pub(super) immediate: bool,
     /// The initiator broke a rule with it, or something may have ended it: it may be ignored, refused or dropped, and
@@ -66,7 +68,8 @@ impl Command {
             || pdu.initiator_task_tag() == NO_TAG;
         Self {
             serial,
-            lun: pdu.lun_field(),
+            lun: pdu.logical_unit(),
+            address: pdu.lun_field(),
             cmd_sn: pdu.cmd_sn(),
             immediate: pdu.is_immediate(),
             doubtful: broken,
@@ -130,7 +133,7 @@ impl Command {
             report.add("I4", &format!("R2TSN {} of task {itt:#x} should be {}", pdu.data_sn(), self.r2t_sn));
         }
         self.r2t_sn = pdu.data_sn().wrapping_add(1);
-        if pdu.lun_field() != self.lun {
+        if pdu.lun_field() != self.address {
             report.add("I8", &format!("an R2T of task {itt:#x} does not echo the LUN"));
         }
         if ttt == NO_TAG {

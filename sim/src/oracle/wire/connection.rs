@@ -218,7 +218,7 @@ impl Connection {
         let mut command = Command::new(pdu, self.serial, agreement);
         let ending = |request: &Request| match request {
             Request::Management(function) => {
-                function.is_for_many() && function.scope().is_none_or(|lun| lun == command.lun)
+                function.may_reach(command.cmd_sn) && function.scope().is_none_or(|lun| lun == command.lun)
             }
             _ => false,
         };

@@ -35,7 +35,7 @@ impl Management {
     pub(super) fn new(pdu: &RawPdu) -> Self {
         Self {
             function: pdu.task_management_function(),
-            lun: pdu.lun_field(),
+            lun: pdu.logical_unit(),
             cmd_sn: pdu.cmd_sn(),
             task: pdu.referenced_task_tag(),
             ref_cmd_sn: pdu.ref_cmd_sn(),
@@ -44,9 +44,10 @@ impl Management {
         }
     }
 
-    /// It ends every task of the session on its logical unit.
-    pub(super) fn is_for_many(&self) -> bool {
-        (ABORT_TASK_SET..=TARGET_COLD_RESET).contains(&self.function) && self.function != 3
+    /// It may end a command with this CmdSN that comes after it.
+    pub(super) fn may_reach(&self, cmd_sn: u32) -> bool {
+        let set = matches!(self.function, ABORT_TASK_SET | CLEAR_TASK_SET);
+        self.is_reset() || set && before(cmd_sn, self.cmd_sn)
     }
 
     /// It ends tasks of other sessions too.

@@ -187,10 +187,11 @@ impl Connection {
         }
     }
 
-    /// T6: a task that was taken, has no status and is not being ended by another function does exist.
+    /// T6: a task that was taken, has no status and is not being ended by a reset does exist: while another function is
+    /// ending it, too, until that is answered.
     fn judge_denial(&self, itt: u32, report: &mut Report<'_>) {
         let Some(Request::Command(command)) = self.requests.get(&itt) else { return };
-        let ending = |request: &Request| matches!(request, Request::Management(other) if other.affected.contains(&(itt, command.serial)));
+        let ending = |request: &Request| matches!(request, Request::Management(other) if other.is_reset() && other.affected.contains(&(itt, command.serial)));
         let taken = command.immediate || self.numbers.is_acknowledged(command.cmd_sn);
         if taken && !command.doubtful && !self.requests.values().any(ending) {
             report.add("T6", &format!("task {itt:#x} has no status, and yet it is said not to exist"));
