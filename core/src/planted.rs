@@ -75,7 +75,6 @@ catalogue! {
         VictimsOneByOne "victims-one-by-one": "An abort of many lets those that wait for the first ones run or be refused.",
         AbortSetTakesYounger "abort-set-takes-younger": "ABORT TASK SET takes along commands that were sent behind it.",
         AbortOfUnsentHolds "abort-of-unsent-holds": "ABORT TASK of a command that never came holds up those behind it.",
-        StopAfterAbort "stop-after-abort": "START STOP UNIT stops the logical unit long after its abort.",
         TwoAddresses "two-addresses": "A logical unit that is addressed in two ways has two task sets.",
         ContinuesWithTasks "continues-with-tasks": "A session goes on over another connection with its old tasks.",
     }

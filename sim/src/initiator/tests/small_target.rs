@@ -348,7 +348,7 @@ impl Connection {
             return;
         }
         let function = pdu.task_management_function();
-        let lun = pdu.u16_at(8);
+        let lun = lun_of(&pdu);
         if function == 1 {
             let tag = pdu.referenced_task_tag();
             let held = self.held.remove(&tag);
@@ -361,8 +361,8 @@ impl Connection {
             return;
         }
         let all = function >= 6;
-        self.writes.retain(|_, write| !all && write.command.u16_at(8) != lun);
-        self.held.retain(|_, command| !all && command.u16_at(8) != lun);
+        self.writes.retain(|_, write| !all && lun_of(&write.command) != lun);
+        self.held.retain(|_, command| !all && lun_of(command) != lun);
         if function >= 5 {
             for SessionState { attentions, .. } in self.target.sessions.borrow_mut().values_mut() {
                 for unit in self.target.units.iter().filter(|unit| all || unit.lun == lun) {
@@ -459,7 +459,7 @@ impl Connection {
     }
 
     async fn execute(&mut self, command: &RawPdu, data: &[u8]) {
-        let lun = command.u16_at(8);
+        let lun = lun_of(command);
         let cdb = command.cdb();
         let Some(unit) = self.target.units.iter().find(|unit| unit.lun == lun).cloned() else {
             return self.unmapped(command).await;
@@ -650,6 +650,11 @@ impl Connection {
         }
         self.send(answer).await;
     }
+}
+
+/// The logical unit that a request names, by either of its addresses.
+fn lun_of(request: &RawPdu) -> u16 {
+    (request.logical_unit() >> 48) as u16
 }
 
 fn reply(request: &RawPdu, code: u8) -> RawPdu {
