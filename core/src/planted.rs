@@ -105,6 +105,7 @@ catalogue! {
     }
     "concurrency" {
         LostWakeUp "lost-wake-up": "Once the queue was four deep, a task that comes alone wakes no worker.",
+        AnswerIgnored "answer-ignored": "A peer that answers a NOP-In is given up all the same.",
         DoubleCompletion "double-completion": "TEST UNIT READY is answered twice.",
     }
     "resources" {

@@ -22,7 +22,7 @@ pub(crate) async fn watch<R: Runtime>(session: Rc<Session<R>>) {
         let now = connection.runtime.now();
         let heard = connection.heard.get();
         // Any PDU is a sign of life, not only the answer.
-        if asked.is_some_and(|asked| heard > asked) {
+        if asked.is_some_and(|asked| heard > asked && !crate::planted!(AnswerIgnored)) {
             asked = None;
         }
         let send_due = connection.sending_since.get().map(|since| since + limits.send_stall);

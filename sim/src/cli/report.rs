@@ -80,7 +80,7 @@ pub(super) fn summary(outcome: &Outcome, elapsed: Duration) -> String {
     let stats = &outcome.stats;
     format!(
         "{} seeds in {}.{} s: {} seeds a second, {} run twice\n\
-         per seed: {} commands ({} GOOD), {}.{} faults, {} logins ({} to a session that was there), {} attacks, {} events, {} s of virtual time",
+         per seed: {} commands ({} GOOD), {}.{} faults, {} logins ({}.{} to a session that was there), {} attacks, {} events, {} s of virtual time",
         outcome.seeds,
         elapsed.as_secs(),
         elapsed.subsec_millis() / 100,
@@ -92,6 +92,7 @@ pub(super) fn summary(outcome: &Outcome, elapsed: Duration) -> String {
         stats.faults * 10 / seeds % 10,
         stats.logins / seeds,
         stats.continued / seeds,
+        stats.continued * 10 / seeds % 10,
         stats.attacks / seeds,
         stats.events / seeds,
         stats.virtual_us / seeds / 1_000_000,

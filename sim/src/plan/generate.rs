@@ -108,7 +108,7 @@ fn scale(profile: Profile, draws: &mut Draws) -> Scale {
                 1 => 1,
                 2 => 2,
                 3 | 4 => 5,
-                _ => draws.between(12, 22),
+                _ => draws.between(15, 25),
             };
             Scale { initiators: 3, units: 4, commands: 1_000, faults }
         }

@@ -324,7 +324,7 @@ impl<'a> Workload<'a> {
     /// Something that ends commands, or the session.
     fn trouble_verb(&self, draws: &mut Draws) -> Verb {
         let lun = draws.pick(self.luns).lun;
-        match draws.below(24) {
+        match draws.below(26) {
             0..8 => Verb::AbortTask { which: draws.below(8) as u32, newest: false },
             8 | 9 => Verb::AbortTaskSet { lun },
             10 => Verb::ClearTaskSet { lun },
@@ -333,10 +333,10 @@ impl<'a> Workload<'a> {
             14 if draws.chance(1, 2) => Verb::TargetColdReset,
             14 | 15 => Verb::Logout { drain: draws.chance(1, 2) },
             16 | 17 => Verb::Drop { how: *draws.pick(&[Hangup::Reset, Hangup::Close, Hangup::HalfClose]) },
-            18 => Verb::Reinstate,
-            19 => Verb::ReinstateConnection,
-            20 => Verb::Discover,
-            21 => Verb::Drain,
+            18 | 19 => Verb::Reinstate,
+            20 | 21 => Verb::ReinstateConnection,
+            22 => Verb::Discover,
+            23 => Verb::Drain,
             _ => Verb::Pause { ms: draws.log_between(1, 2_000) },
         }
     }

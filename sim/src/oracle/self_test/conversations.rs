@@ -272,6 +272,11 @@ fn segments_and_tags() -> Vec<Case<Talk>> {
         pdu
     };
     let ping = || Talk::ready().asks(RawPdu::nop_out(0, 7, NO_TAG, b"ping".to_vec()));
+    let asked = || {
+        let mut pdu = r_nop();
+        pdu.set_u32(20, 5);
+        Talk::opened().known_to_core().logged_in(&[], &[]).says(pdu)
+    };
     vec![
         good("digests from the first PDU on", guarded().says(data_in(1, F | S, 0, 0, 513))),
         good("a ping is answered", ping().says(nop(b"ping"))),
@@ -283,6 +288,12 @@ fn segments_and_tags() -> Vec<Case<Talk>> {
             Talk::ready().reads(1, 513).says(data_in(1, F | S, 0, 0, 513)).corrupted(),
         ),
         bad("I6", "a digest that is wrong", guarded().says(data_in(1, F | S, 0, 0, 513)).corrupted()),
+        good("a peer that does not answer is given up", asked().given_up()),
+        bad(
+            "I9",
+            "a peer that answers is given up",
+            asked().asks(RawPdu::nop_out(0, NO_TAG, 5, vec![]).immediate()).given_up(),
+        ),
         bad("I8", "a response to nobody", Talk::ready().says(response(5, 0))),
         bad("I8", "a ping comes back changed", ping().says(nop(b"pong"))),
         bad(

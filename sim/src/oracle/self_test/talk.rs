@@ -243,6 +243,12 @@ impl Talk {
         }))
     }
 
+    /// The target closes the connection for want of an answer to its NOP-In.
+    pub(crate) fn given_up(self) -> Self {
+        let (connection, why) = (ConnectionId(77), "no answer to NOP-In");
+        self.closed().step(Step::Core(Event::ConnectionClosed { connection, why }))
+    }
+
     /// The core says that the task entered its task set.
     pub(crate) fn creates(self, tag: u32) -> Self {
         self.creates_for(NexusId(7), tag)

@@ -52,6 +52,8 @@ pub(super) struct Connection {
     serial: u64,
     /// The initiator broke the protocol so that its tags mean nothing any more.
     distrusted: bool,
+    /// The target pinged, and nothing came since.
+    asked: bool,
     /// Why nothing more may be sent.
     over: Option<String>,
     /// CmdSN of the task that entered its task set last.
@@ -76,6 +78,7 @@ impl Connection {
             aborted: BTreeSet::new(),
             serial: 0,
             distrusted: false,
+            asked: false,
             over: None,
             last_created: None,
             resets: Rc::new(RefCell::new(Resets { before: resets_before, ..Resets::default() })),
@@ -84,6 +87,11 @@ impl Connection {
 
     pub(super) fn initiator(&self) -> u32 {
         self.initiator
+    }
+
+    /// The peer may be gone: it was asked and did not answer, or what it says means nothing.
+    pub(super) fn may_be_gone(&self) -> bool {
+        self.asked || self.distrusted
     }
 
     /// The connection `by` took the place of this one's session.
@@ -164,6 +172,7 @@ impl Connection {
             self.distrusted = true;
             return;
         }
+        self.asked = false;
         let (itt, cmd_sn) = (pdu.initiator_task_tag(), pdu.cmd_sn());
         let numbered = !matches!(pdu.opcode(), opcode::DATA_OUT | opcode::SNACK) && !pdu.is_immediate();
         let fresh = !numbered || self.numbers.receive(cmd_sn);
@@ -299,7 +308,7 @@ impl Connection {
             opcode::DATA_IN => self.data_in(pdu, &agreement, report),
             opcode::SCSI_RESPONSE => self.scsi_response(pdu, shared, report),
             opcode::TASK_MANAGEMENT_RESPONSE => self.management_response(pdu, shared, report),
-            opcode::NOP_IN if itt == NO_TAG => {}
+            opcode::NOP_IN if itt == NO_TAG => self.asked |= pdu.target_transfer_tag() != NO_TAG,
             opcode::NOP_IN => self.nop_in(pdu, &agreement, report),
             opcode::TEXT_RESPONSE => self.text_response(pdu, report),
             opcode::LOGOUT_RESPONSE => {

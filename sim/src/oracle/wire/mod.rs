@@ -27,6 +27,8 @@ use connection::Connection;
 use isolation::Isolation;
 use login::{Session, SessionName};
 
+/// Why the core closes a connection whose peer seems to be gone.
+const NO_ANSWER: &str = "no answer to NOP-In";
 /// More stories than this help nobody.
 const MOST: usize = 32;
 /// How long a reset goes on whose connection is gone.
@@ -49,6 +51,8 @@ struct Names {
     /// Accepted last.
     accepted: Option<u64>,
     connections: BTreeMap<ConnectionId, u64>,
+    /// Closed, and the peer had answered all that it was asked.
+    closed_alive: BTreeMap<u64, u32>,
     nexuses: BTreeMap<NexusId, u64>,
 }
 
@@ -127,6 +131,7 @@ impl WireOracle {
                     self.names.nexuses.insert(nexus, name);
                 }
             }
+            Event::ConnectionClosed { connection, why } => self.core_closed(at, connection, why),
             Event::SessionEnded { nexus } => {
                 let ended = self.names.nexuses.remove(&nexus);
                 self.shared.sessions.retain(|_, session| Some(session.connection) != ended);
@@ -137,6 +142,16 @@ impl WireOracle {
                 }
             }
             _ => {}
+        }
+    }
+
+    /// I9: a peer that answers is not given up for not answering.
+    fn core_closed(&mut self, at: Duration, connection: ConnectionId, why: &str) {
+        let id = self.names.connections.remove(&connection);
+        let alive = id.and_then(|id| Some((id, self.names.closed_alive.remove(&id)?)));
+        if let (Some((connection, initiator)), NO_ANSWER) = (alive, why) {
+            let mut report = Report { connection, initiator, at, findings: &mut self.findings };
+            report.add("I9", "the connection was closed for want of an answer to a NOP-In, and it had come");
         }
     }
 
@@ -202,7 +217,11 @@ impl Tap for WireOracle {
     }
 
     fn closed(&mut self, connection: u64, at: Duration) {
-        self.connections.remove(&connection);
+        if let Some(closed) = self.connections.remove(&connection)
+            && !closed.may_be_gone()
+        {
+            self.names.closed_alive.insert(connection, closed.initiator());
+        }
         for reset in self.shared.resets.iter_mut().filter(|reset| reset.connection == connection) {
             reset.until = Some(at + RESET_OUTLIVES);
         }
