@@ -213,19 +213,20 @@ impl Cluster {
     #[must_use]
     pub fn over_bounds(&self) -> Vec<String> {
         let up = self.state.up.borrow();
-        let Some(Up { shards, .. }) = &*up else { return Vec::new() };
+        let Some(Up { process, shards }) = &*up else { return Vec::new() };
         let limits = &self.state.config.limits;
         let bound = |what: &str| match what {
             "connections" => Some(u64::from(limits.connections)),
             "work_queue_tasks" => Some(limits.work_queue_tasks.into()),
-            "workers" => Some(limits.workers.into()),
-            "pool_bytes" => Some(limits.pool_bytes as u64),
             _ => None,
         };
         let over = |(what, used): (&'static str, u64)| {
             bound(what).filter(|&bound| used > bound).map(|bound| format!("{used} {what}, and {bound} are allowed"))
         };
-        shards.iter().flat_map(|shard| shard.usage().into_iter().filter_map(over)).collect()
+        let pools = process.pool_high_water();
+        let pools =
+            (pools > limits.pool_bytes).then(|| format!("a pool gave out {pools} bytes of {}", limits.pool_bytes));
+        shards.iter().flat_map(|shard| shard.usage().into_iter().filter_map(over)).chain(pools).collect()
     }
 
     async fn die(&self, death: Death) -> Result<(), String> {

@@ -4,8 +4,10 @@
 //! clean, and the next flush "succeeds". So the failure sticks to the logical unit, on all shards and until restart:
 //! it takes no more writes, no flush succeeds, and reads go on. A durable write that fails counts as a failed flush,
 //! since its flush cannot be told apart, with one exception: a full store in write-through mode, where nothing but the
-//! write itself was waiting to become durable, and where space may come back.
+//! durable writes under way was waiting to become durable, and where space may come back. They fail with it, all of them:
+//! a system tells one of those that wait at the same time, which need not be the one whose blocks were lost.
 
+use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -26,12 +28,14 @@ pub struct Medium<R: Runtime> {
     mode: IoMode,
     shared: Arc<Shared>,
     flushes: Flushes,
+    /// Durable writes that failed for want of space so far.
+    space_failures: Cell<u64>,
 }
 
 impl<R: Runtime> Medium<R> {
     /// The medium of `lun`, kept on `backend`.
     pub fn new(runtime: R, lun: Lun, backend: Backend<R>, mode: IoMode, shared: Arc<Shared>) -> Self {
-        Self { runtime, lun, backend, mode, shared, flushes: Flushes::default() }
+        Self { runtime, lun, backend, mode, shared, flushes: Flushes::default(), space_failures: Cell::new(0) }
     }
 
     /// What the medium is, for blocks of `block_bytes`.
@@ -57,15 +61,24 @@ impl<R: Runtime> Medium<R> {
         let durable = write_through || (force_unit_access && !planted!(FuaIgnored));
         let durability = if durable { Durability::Durable } else { Durability::Volatile };
         let length_bytes = buf.as_ref().len();
+        let space_failures = self.space_failures.get();
         if let Err(error) = self.backend.write(offset_bytes, buf, durability).await {
             let error = BackendError::from(error);
             self.report(offset_bytes, length_bytes, true);
-            if durable && !(write_through && error == BackendError::NoSpace) {
-                self.remember_failure();
+            if durable {
+                if write_through && error == BackendError::NoSpace {
+                    self.space_failures.set(self.space_failures.get() + 1);
+                } else {
+                    self.remember_failure();
+                }
             }
             return if planted!(WriteErrorGood) && !durable { Ok(()) } else { Err(error) };
         }
-        // Another command's failure, recorded while this one was under way, casts doubt on this one too.
+        // Another command's failure, recorded while this one was under way, casts doubt on this one too: a system tells
+        // one of them only.
+        if durable && self.space_failures.get() != space_failures {
+            return Err(BackendError::NoSpace);
+        }
         if self.shared.conditions().flush_failed() { Err(BackendError::FlushFailed) } else { Ok(()) }
     }
 

@@ -126,10 +126,14 @@ impl<R: Runtime> Driver<R> {
     fn feed(&mut self, mut input: &[u8]) -> Flow {
         loop {
             let flow = match self.receiver.next(&mut input) {
-                Ok(None) => return Flow::Continue,
+                Ok(None) => {
+                    if !self.receiver.is_between_pdus() {
+                        self.session.connection.pdu_goes_on();
+                    }
+                    return Flow::Continue;
+                }
                 Ok(Some(Part::Header(bhs))) => {
                     let sink = self.begin(&bhs);
-                    self.session.connection.pdu_begins();
                     self.incoming = Some(Incoming { bhs, sink });
                     Flow::Continue
                 }
@@ -225,7 +229,9 @@ impl<R: Runtime> Driver<R> {
             ),
             None => Err(TransferError::Unsolicited),
         };
-        task.heard.set(self.session.connection.heard());
+        if checked.is_ok() && bytes > 0 {
+            self.session.data_heard.set(self.session.connection.heard());
+        }
         match checked {
             Ok(range) => Sink::DataOut { task, next: range.start as usize, checked: Ok(()) },
             Err(TransferError::UnknownTag) => Sink::Reject(Reject::INVALID_PDU_FIELD),
@@ -369,16 +375,16 @@ impl<R: Runtime> Driver<R> {
 
     /// Carries out what has its turn in CmdSN order.
     fn take_turns(&mut self) -> Flow {
-        let mut moved = false;
+        let expected = self.session.window.borrow().exp_cmd_sn();
         loop {
             let next = self.session.window.borrow_mut().take_next();
             let Some(command) = next else { break };
-            moved = true;
             let flow = self.carry_out(command);
             if !matches!(flow, Flow::Continue) {
                 return flow;
             }
         }
+        let moved = self.session.window.borrow().exp_cmd_sn() != expected;
         self.session.note_gap(moved);
         self.session.changed.all();
         Flow::Continue

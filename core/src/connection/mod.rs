@@ -134,14 +134,16 @@ impl<R: Runtime> Connection<R> {
         Some(limit + if wraps { Duration::from_millis(u64::from(since.as_millis() as u32)) } else { since })
     }
 
-    /// When the PDU whose data segment is coming is overdue.
+    /// When the PDU that has begun to come is overdue.
     pub(crate) fn pdu_due(&self, limit: Duration) -> Option<Duration> {
         self.overdue_at(self.receiving_since.get()?, limit)
     }
 
-    /// The header of a PDU is there.
-    pub(crate) fn pdu_begins(&self) {
-        self.receiving_since.set(Some(self.heard.get()));
+    /// Some of a PDU is there, and not all of it.
+    pub(crate) fn pdu_goes_on(&self) {
+        if self.receiving_since.get().is_none() {
+            self.receiving_since.set(Some(self.heard.get()));
+        }
     }
 
     /// A PDU is there to its end.

@@ -95,6 +95,12 @@ impl Receiver {
         }
     }
 
+    /// Nothing of the next PDU has come.
+    #[must_use]
+    pub fn is_between_pdus(&self) -> bool {
+        matches!(self.stage, Stage::Header) && self.header_have == 0
+    }
+
     /// Bytes of the current data segment still to come: what may be received straight into the place where it
     /// belongs, and is then told with [`Receiver::received_in_place`].
     #[must_use]

@@ -21,8 +21,9 @@ pub(crate) async fn watch<R: Runtime>(session: Rc<Session<R>>) {
     loop {
         let now = connection.runtime.now();
         let heard = connection.heard.get();
-        // Any PDU is a sign of life, not only the answer.
-        if asked.is_some_and(|asked| heard > asked && !crate::planted!(AnswerIgnored)) {
+        // Any PDU is a sign of life, not only the answer. What was heard at the time of the question came behind it: before
+        // it there was silence.
+        if asked.is_some_and(|asked| heard >= asked && !crate::planted!(AnswerIgnored)) {
             asked = None;
         }
         let send_due = connection.sending_since.get().map(|since| since + limits.send_stall);

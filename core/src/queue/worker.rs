@@ -37,12 +37,13 @@ async fn carry_out<R: Runtime>(target: &Rc<TargetShare<R>>, task: &Rc<Task<R>>) 
     let request = Request { nexus, lun, cdb: task.cdb, data_out };
     let execute = pin!(scsi::execute(&target.device, request));
     let disowned = pin!(task.changed.until(|| (task.state.get() == TaskState::Disowned).then_some(())));
-    match select(execute, disowned).await {
-        Either::Left((outcome, _)) => {
+    // Whether it was disowned is looked at first: then it may go no further.
+    match select(disowned, execute).await {
+        Either::Right((outcome, _)) => {
             finish(task, outcome);
             false
         }
-        Either::Right(((), execute)) => {
+        Either::Left(((), execute)) => {
             target.replace_worker(task);
             // What a command does beside the medium, as a stop does, must not happen after its abort.
             if task.fence.borrow().is_some() {

@@ -69,6 +69,8 @@ pub struct Session<R: Runtime> {
     pub(crate) pool_held: Rc<Cell<usize>>,
     /// Since when commands have waited for one with a smaller CmdSN.
     gap_since: Cell<Option<Duration>>,
+    /// When data of any WRITE came last: those behind it on the connection have to wait for them.
+    pub(crate) data_heard: Cell<Duration>,
     next_ttt: Cell<Ttt>,
     /// Task management functions that have not been answered.
     pub(crate) managing: Cell<u32>,
@@ -108,6 +110,7 @@ impl<R: Runtime> Session<R> {
             aborting: RefCell::default(),
             pool_held: Rc::default(),
             gap_since: Cell::new(None),
+            data_heard: Cell::new(Duration::ZERO),
             next_ttt: Cell::new(first_ttt),
             managing: Cell::new(0),
             leaving: Cell::new(false),
@@ -134,7 +137,7 @@ impl<R: Runtime> Session<R> {
         (window.exp_cmd_sn(), window.max_cmd_sn())
     }
 
-    /// Commands were received; `moved`: one of them had its turn.
+    /// Commands were received; `moved`: ExpCmdSN went on.
     pub(crate) fn note_gap(&self, moved: bool) {
         if self.window.borrow().pending() == 0 {
             self.gap_since.set(None);

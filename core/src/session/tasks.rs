@@ -134,7 +134,9 @@ impl<R: Runtime> Session<R> {
     fn data_due_of(&self, task: &Task<R>) -> Option<Duration> {
         let waits = task.state.get() == TaskState::Waiting && task.is_receiving();
         (waits && !crate::planted!(StalledWriteKept))
-            .then(|| self.connection.overdue_at(task.heard.get(), self.limits.initiator_stall))
+            .then(|| {
+                self.connection.overdue_at(task.heard.get().max(self.data_heard.get()), self.limits.initiator_stall)
+            })
             .flatten()
     }
 

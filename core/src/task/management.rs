@@ -114,6 +114,10 @@ async fn logical_unit_reset<R: Runtime>(shard: &Rc<Shard<R>>, session: &Rc<Sessi
         return Response::LUN_DOES_NOT_EXIST;
     }
     await_commands_before(session, request).await;
+    if session.leaving.get() {
+        // Nobody hears the answer any more, and another connection may be at work in the same logical unit by now.
+        return Response::FUNCTION_REJECTED;
+    }
     shard.reset_everywhere(target.index, Some(number), UnitAttention::LOGICAL_UNIT_RESET, session).await;
     session.confirm_aborted(|task| task.lun == request.lun && !session.is_in_table(task));
     Response::FUNCTION_COMPLETE

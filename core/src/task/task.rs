@@ -101,7 +101,7 @@ pub struct Task<R: Runtime> {
     pub(crate) pool_share: RefCell<Option<PoolShare>>,
     /// While the back end still has it although it is over: nobody else may touch its blocks.
     pub(crate) fence: RefCell<Option<Fence>>,
-    /// When it came, or its last Data-Out, or when its last R2T was sent.
+    /// When it came, or when its last R2T was sent.
     pub(crate) heard: Cell<Duration>,
     /// Its state became `Aborting`, `Disowned` or `Ended`, or its last Data-Out came.
     pub(crate) changed: Notify,

@@ -187,7 +187,9 @@ impl Session {
             Verb::Logout { .. } => {
                 let (tag, limit) = (self.tag(), self.plan.timeouts.reset_ms);
                 let pdu = RawPdu::logout(0, tag, 0);
-                self.issue(pdu, step.immediate, tag, Kind::Logout, Some(limit), now);
+                // It does not wait for room in the window.
+                let immediate = !serial::at_or_before(self.cmd_sn, self.max_cmd_sn);
+                self.issue(pdu, step.immediate || immediate, tag, Kind::Logout, Some(limit), now);
                 true
             }
             _ => self.window_allows(step, now) && self.start_command(step, attempt, now),

@@ -211,6 +211,21 @@ fn full_store_recovers_when_space_comes_back() {
     }
 }
 
+/// Systems tell one of those that wait for the medium at the same time, and not always the one whose blocks were lost.
+#[test]
+fn durable_write_under_way_beside_one_that_found_no_space_fails_too() {
+    let bench = Bench::new(IoMode::WriteThrough);
+    bench.disk.fail_next(DiskVerb::Write, ENOSPC);
+    bench.disk.hold(DiskVerb::Write);
+    let (ten_a, ten_b) = (write_10(0, 1), write_10(1, 1));
+    let (mut first, mut second) = (bench.start(&ten_a, &[7; 512]), bench.start(&ten_b, &[7; 512]));
+    assert!(bench.runtime.turn(first.as_mut()).is_none() && bench.runtime.turn(second.as_mut()).is_none());
+    bench.disk.release();
+    assert_eq!(check(&bench.runtime.block_on(first)), fixed(7, 0x2707));
+    assert_eq!(check(&bench.runtime.block_on(second)), fixed(7, 0x2707));
+    good(&bench.run(&write_10(0, 1), &[7; 512]));
+}
+
 #[test]
 fn clean_stop_flushes_a_write_back_unit_and_no_other() {
     for (mode, operations) in
