@@ -1,6 +1,9 @@
 //! A login to a session that is there, over a second connection (RFC 7143, sections 6.3.4 and 11.13.5).
 
-use quintain_sim::initiator::codec::{Digests, RawPdu, opcode, text};
+use std::thread;
+use std::time::Duration;
+
+use quintain_sim::initiator::codec::{Digests, NO_TAG, RawPdu, opcode, text};
 use quintain_tests::client::{Client, login};
 use quintain_tests::process::Daemon;
 use rustix::process::Signal;
@@ -9,6 +12,7 @@ use tempfile::TempDir;
 const NAME: &str = "iqn.2026-11.test:reinstatement";
 const FINAL: u8 = 0x80;
 const FINAL_WRITE: u8 = 0xa1;
+const LOGICAL_UNIT_RESET: u8 = 5;
 const GOOD: u8 = 0;
 const CHECK_CONDITION: u8 = 2;
 
@@ -71,6 +75,31 @@ fn login_with_tsih_and_cid_of_a_session_takes_its_connection_over() {
     let (mut newer, answer) = go_on(&daemon, tsih, 0, 4);
     assert_eq!((answer.login_status(), answer.exp_cmd_sn()), (0, 4));
     assert_eq!(test_unit_ready(&mut newer, 4), GOOD);
+    end(daemon);
+}
+
+/// A LOGICAL UNIT RESET waited for commands that were sent before it and struck when its connection was long gone.
+#[test]
+fn reset_of_the_old_connection_leaves_the_tasks_of_the_new_one_alone() {
+    let (daemon, _directory) = daemon();
+    let (mut old, tsih) = session(&daemon);
+    // Behind two commands that never come.
+    let reset = RawPdu::task_management(LOGICAL_UNIT_RESET, 0, 5, NO_TAG, 0).immediate().sequenced(4, 0);
+    old.send(&reset.encode(Digests::default())).expect("it is accepted");
+    let (mut new, answer) = go_on(&daemon, tsih, 0, 2);
+    assert_eq!(answer.login_status(), 0);
+    let mut cdb = [0; 16];
+    (cdb[0], cdb[8]) = (0x2a, 1);
+    let write = RawPdu::scsi_command(FINAL_WRITE, 0, 9, 512, &cdb).sequenced(2, 0);
+    new.send(&write.encode(Digests::default())).expect("it is accepted");
+    let r2t = new.receive().expect("an answer");
+    assert_eq!(r2t.opcode(), opcode::R2T);
+    // Longer than the target waits for those commands.
+    thread::sleep(Duration::from_secs(6));
+    let data = RawPdu::data_out(0, 9, r2t.target_transfer_tag(), 0, 0, true, &[0x5a; 512]);
+    new.send(&data.encode(Digests::default())).expect("it is accepted");
+    let answer = new.receive().expect("an answer");
+    assert_eq!((answer.opcode(), answer.initiator_task_tag(), answer.status()), (opcode::SCSI_RESPONSE, 9, GOOD));
     end(daemon);
 }
 
