@@ -13,6 +13,7 @@ use crate::session::Session;
 use crate::session::abort::Owed;
 use crate::sync::within;
 use crate::target::Shard;
+use crate::task::Task;
 use crate::wire::{TaskManagementRequest as Request, TaskManagementResponse as Response};
 
 /// Carries out `request` and answers it.
@@ -96,13 +97,12 @@ async fn abort_task_set<R: Runtime>(session: &Rc<Session<R>>, request: &Request,
     }
     await_commands_before(session, request).await;
     // Only what was sent before the function is its business (RFC 7143, section 11.5.1).
+    let is_before = |task: &Task<R>| task.cmd_sn.precedes(request.cmd_sn) || immediate_before.contains(&task.itt);
     let mut covered = session.tasks_of(Some(request.lun));
-    covered.retain(|task| {
-        let before = task.cmd_sn.precedes(request.cmd_sn) || immediate_before.contains(&task.itt);
-        before || crate::planted!(AbortSetTakesYounger)
-    });
+    covered.retain(|task| is_before(task) || crate::planted!(AbortSetTakesYounger));
     session.abort(&covered, Owed::Await).await;
-    session.confirm_aborted(|other| covered.iter().any(|task| Rc::ptr_eq(other, task)));
+    // Those too that another function took away before.
+    session.confirm_aborted(|task| task.lun == request.lun && is_before(task) && !session.is_in_table(task));
     Response::FUNCTION_COMPLETE
 }
 

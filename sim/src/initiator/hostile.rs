@@ -33,6 +33,7 @@ pub(super) async fn run<W: World>(world: W, plan: &InitiatorPlan, hostile: &Host
         logins: 0,
         cmd_sn: plan.initial_cmd_sn,
         mark: 0,
+        began: Duration::ZERO,
         report: Report::default(),
     };
     for (at, step) in hostile.attacks.iter().enumerate() {
@@ -41,6 +42,7 @@ pub(super) async fn run<W: World>(world: W, plan: &InitiatorPlan, hostile: &Host
             break;
         }
         attacker.mark = attacker.shared.resets.borrow().mark();
+        attacker.began = attacker.world.now();
         // How an attack ends is the target's business.
         if attacker.play(step).await.is_ok() {
             attacker.report.attacks += 1;
@@ -61,6 +63,8 @@ struct Attacker<'a, W: World> {
     cmd_sn: u32,
     /// When the attack began, as [`super::shared::Resets::since`] counts.
     mark: u64,
+    /// When the attack began.
+    began: Duration,
     report: Report,
 }
 
@@ -137,12 +141,14 @@ impl<W: World> Attacker<'_, W> {
     }
 
     fn complain(&self, oracle: &'static str, step: &AttackStep, message: &str) {
-        // These rest on a write that waits for its data; the reset of another initiator ends it in silence.
+        // These rest on a write that waits for its data; the reset of another initiator ends it in silence, and so does
+        // the target when it has waited for too long.
         let rests_on_write = matches!(
             step.attack,
             Attack::CommandAboveWindow | Attack::TagReused | Attack::DataAfterAbort | Attack::GreedyWrites
         );
-        if rests_on_write && self.shared.resets.borrow().since(self.mark, self.lun) > 0 {
+        let stalled = self.world.now() >= self.began + self.shared.initiator_stall;
+        if rests_on_write && (stalled || self.shared.resets.borrow().since(self.mark, self.lun) > 0) {
             return;
         }
         let (index, attack, amount) = (self.plan.index, step.attack, step.amount);
