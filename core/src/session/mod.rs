@@ -131,6 +131,12 @@ impl<R: Runtime> Session<R> {
         ttt
     }
 
+    /// Lets go of its tasks, which hold it.
+    pub(crate) fn let_go(&self) {
+        self.window.borrow_mut().drop_pending();
+        drop((self.tasks.take(), self.task_sets.take(), self.aborting.take()));
+    }
+
     /// ExpCmdSN and MaxCmdSN as every PDU to the initiator carries them.
     pub(crate) fn window_numbers(&self) -> (SerialNumber, SerialNumber) {
         let window = self.window.borrow();

@@ -60,6 +60,14 @@ pub struct StopReport {
     pub flush_errors: Vec<String>,
 }
 
+/// Tasks and their session hold each other. A process that ends at once, as simulated ones do, ends none of them.
+impl<R: Runtime> Drop for Shard<R> {
+    fn drop(&mut self) {
+        self.targets.iter().for_each(|target| target.queue.close());
+        self.sessions.get_mut().values().for_each(|session| session.let_go());
+    }
+}
+
 impl<R: Runtime> Shard<R> {
     /// Builds shard `id` and starts its workers.
     ///
