@@ -1,9 +1,9 @@
 //! Stage 7: where the blocks are.
 //!
 //! A [`Medium`] is what the SCSI stage sees: a [`Backend`] and the policy that a failed flush is never forgotten.
-//! fileio and blockio are one back end here: both are a [`Disk`](crate::env::Disk), and what sets them apart (through the page cache or
-//! past it) is decided where the runtime opens that disk. The system may do a transfer in parts; [`WholeTransfers`] carries
-//! it on.
+//! fileio and blockio are one back end here: both are a [`Disk`](crate::env::Disk), and what sets them apart (through the
+//! page cache or past it) is decided where the runtime opens that disk. The system may do a transfer in parts;
+//! [`WholeTransfers`] carries it on.
 
 mod error;
 mod flush;

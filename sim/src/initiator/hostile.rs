@@ -142,12 +142,13 @@ impl<W: World> Attacker<'_, W> {
 
     fn complain(&self, oracle: &'static str, step: &AttackStep, message: &str) {
         // These rest on a write that waits for its data; the reset of another initiator ends it in silence, and so does
-        // the target when it has waited for too long.
+        // the target when it has waited for too long, which is what greedy writes are about.
         let rests_on_write = matches!(
             step.attack,
             Attack::CommandAboveWindow | Attack::TagReused | Attack::DataAfterAbort | Attack::GreedyWrites
         );
-        let stalled = self.world.now() >= self.began + self.shared.initiator_stall;
+        let greedy = step.attack == Attack::GreedyWrites;
+        let stalled = !greedy && self.world.now() >= self.began + self.shared.initiator_stall;
         if rests_on_write && (stalled || self.shared.resets.borrow().since(self.mark, self.lun) > 0) {
             return;
         }
