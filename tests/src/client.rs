@@ -43,6 +43,28 @@ impl Client {
         }
     }
 
+    /// A session as by [`Client::log_in`] whose first unit attention, on LUN 0, is over; its next CmdSN is 2.
+    ///
+    /// # Errors
+    /// Those of [`Client::log_in`], recv(2) and send(2).
+    pub fn session(portal: SocketAddr, name: &str, target: &str) -> io::Result<Self> {
+        let mut client = Self::log_in(portal, name, target)?;
+        client.send_pdus(&[RawPdu::scsi_command(0x80, 0, 1, 0, &[0; 16]).sequenced(1, 0)])?;
+        match client.receive()?.opcode() {
+            opcode::SCSI_RESPONSE => Ok(client),
+            _ => Err(ErrorKind::InvalidData.into()),
+        }
+    }
+
+    /// Sends PDUs as they are, in one segment.
+    ///
+    /// # Errors
+    /// Those of send(2).
+    pub fn send_pdus(&mut self, pdus: &[RawPdu]) -> io::Result<()> {
+        let bytes: Vec<u8> = pdus.iter().flat_map(|pdu| pdu.clone().encode(Digests::default())).collect();
+        self.send(&bytes)
+    }
+
     /// Sends bytes as they are.
     ///
     /// # Errors

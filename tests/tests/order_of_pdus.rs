@@ -4,7 +4,7 @@
 use std::thread;
 use std::time::Duration;
 
-use quintain_sim::initiator::codec::{Digests, NO_TAG, RawPdu, opcode};
+use quintain_sim::initiator::codec::{NO_TAG, RawPdu, opcode};
 use quintain_tests::client::Client;
 use quintain_tests::process::Daemon;
 use rustix::process::Signal;
@@ -27,16 +27,11 @@ fn daemon() -> (Daemon, TempDir) {
 
 /// A session whose first unit attention is over; its next CmdSN is 2.
 fn session(daemon: &Daemon) -> Client {
-    let mut client = Client::log_in(daemon.portal, NAME, &daemon.target).expect("login succeeds");
-    send(&mut client, &[RawPdu::scsi_command(FINAL, 0, 1, 0, &TEST_UNIT_READY).sequenced(1, 0)]);
-    assert_eq!(client.receive().expect("an answer").opcode(), opcode::SCSI_RESPONSE);
-    client
+    Client::session(daemon.portal, NAME, &daemon.target).expect("login succeeds")
 }
 
-/// All of them in one segment.
 fn send(client: &mut Client, pdus: &[RawPdu]) {
-    let bytes: Vec<u8> = pdus.iter().flat_map(|pdu| pdu.clone().encode(Digests::default())).collect();
-    client.send(&bytes).expect("it is accepted");
+    client.send_pdus(pdus).expect("it is accepted");
 }
 
 fn write_of_one_block(tag: u32) -> RawPdu {

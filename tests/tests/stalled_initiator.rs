@@ -1,5 +1,6 @@
 //! An initiator that is alive and never sends what it owes: it is given up after `initiator_stall`, a minute.
 
+use std::thread;
 use std::time::{Duration, Instant};
 
 use quintain_sim::initiator::codec::{Digests, NO_TAG, RawPdu, opcode};
@@ -22,15 +23,12 @@ fn daemon() -> (Daemon, TempDir) {
 }
 
 fn send(client: &mut Client, pdu: RawPdu) {
-    client.send(&pdu.encode(Digests::default())).expect("it is accepted");
+    client.send_pdus(&[pdu]).expect("it is accepted");
 }
 
 /// A session whose unit attention is over; its next CmdSN is 2.
 fn session(daemon: &Daemon) -> Client {
-    let mut client = Client::log_in(daemon.portal, NAME, &daemon.target).expect("login succeeds");
-    send(&mut client, RawPdu::scsi_command(FINAL, 0, 1, 0, &[0; 16]).sequenced(1, 0));
-    assert_eq!(client.receive().expect("an answer").opcode(), opcode::SCSI_RESPONSE);
-    client
+    Client::session(daemon.portal, NAME, &daemon.target).expect("login succeeds")
 }
 
 /// The next PDU but for the target's pings, which are answered: the initiator is there.
@@ -74,6 +72,24 @@ fn connection_with_a_gap_in_its_command_numbers_is_closed() {
     send(&mut client, RawPdu::scsi_command(FINAL, 0, 7, 0, &[0; 16]).sequenced(3, 0));
     let end = receive(&mut client, 4);
     assert!(end.is_err(), "CmdSN 2 never came, and yet there is {end:?}");
+    assert!(began.elapsed() >= STALL, "it was closed after {:?}", began.elapsed());
+    assert!(daemon.end(Signal::TERM).0.success());
+}
+
+/// Each byte was a sign of life, and the header of a PDU had no deadline.
+#[test]
+fn connection_whose_pdu_does_not_come_to_its_end_is_closed() {
+    let (daemon, _directory) = daemon();
+    let mut client = session(&daemon);
+    let began = Instant::now();
+    let header = RawPdu::scsi_command(FINAL, 0, 7, 0, &[0; 16]).sequenced(2, 0).encode(Digests::default());
+    // One byte in five seconds: 48 of them take four minutes.
+    let sent = header.chunks(1).take(18).take_while(|byte| {
+        let open = client.send(byte).is_ok();
+        thread::sleep(Duration::from_secs(5));
+        open
+    });
+    assert!(sent.count() < 18, "it was still open after {:?}", began.elapsed());
     assert!(began.elapsed() >= STALL, "it was closed after {:?}", began.elapsed());
     assert!(daemon.end(Signal::TERM).0.success());
 }
