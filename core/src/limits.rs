@@ -72,6 +72,14 @@ pub struct Limits {
     pub linger: Duration,
 }
 
+impl Limits {
+    /// Bytes of the pool that one session may hold at most.
+    #[must_use]
+    pub fn pool_share_bytes(&self) -> usize {
+        self.pool_bytes / self.pool_shares.max(1) as usize
+    }
+}
+
 impl Default for Limits {
     fn default() -> Self {
         Self {

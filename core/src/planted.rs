@@ -109,6 +109,7 @@ catalogue! {
         DoubleCompletion "double-completion": "TEST UNIT READY is answered twice.",
     }
     "resources" {
+        WorkerTooMany "worker-too-many": "There is one worker more than there may be.",
         BufferLeakOnAbort "buffer-leak-on-abort": "The buffer of an aborted read is never given back.",
         PoolShareIgnored "pool-share-ignored": "One session's WRITEs may hold the whole buffer pool.",
         StalledWriteKept "stalled-write-kept": "A WRITE whose data never come is never given up.",

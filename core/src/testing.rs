@@ -98,11 +98,6 @@ impl TestRuntime {
         self.0.events.take()
     }
 
-    /// Bytes of the pool that nobody holds.
-    pub(crate) fn pool_free(&self) -> usize {
-        self.0.pool_free.get()
-    }
-
     /// Polls every task once. `true` when one of them ended or began another.
     fn poll_tasks(&self, context: &mut Context<'_>) -> bool {
         let mut tasks = self.0.tasks.take();
@@ -146,6 +141,10 @@ impl Runtime for TestRuntime {
         let pool = &self.0.pool_free;
         pool.set(pool.get().checked_sub(len)?);
         Some(TestBuf { bytes: vec![STALE; len], pool: pool.clone() })
+    }
+
+    fn pool_free_bytes(&self) -> usize {
+        self.0.pool_free.get()
     }
 
     fn event(&self, event: &Event) {

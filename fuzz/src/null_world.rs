@@ -149,6 +149,10 @@ impl Runtime for NullWorld {
         (len <= 1 << 20).then(|| vec![0xa5; len])
     }
 
+    fn pool_free_bytes(&self) -> usize {
+        1 << 20
+    }
+
     fn event(&self, _: &Event) {}
 
     fn park(&self, _: NullStream) {}

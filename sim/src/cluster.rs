@@ -7,6 +7,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use quintain_core::env::Geometry;
+use quintain_core::high_water::Reading;
 use quintain_core::id::ShardId;
 use quintain_core::sync::Notify;
 use quintain_core::target::{
@@ -58,6 +59,8 @@ struct State {
     events: Rc<Events>,
     node: RefCell<Option<Node>>,
     up: RefCell<Option<Up>>,
+    /// What was beyond its bound in processes that are gone.
+    exceeded: RefCell<Vec<String>>,
     starts: Cell<u64>,
     /// Something is happening to the process: one thing at a time.
     busy: Cell<bool>,
@@ -103,6 +106,7 @@ impl Cluster {
             events: Rc::default(),
             node: RefCell::default(),
             up: RefCell::default(),
+            exceeded: RefCell::default(),
             starts: Cell::new(0),
             busy: Cell::new(false),
             idle: Notify::default(),
@@ -209,24 +213,23 @@ impl Cluster {
         self.end_turn();
     }
 
-    /// What is beyond its bound right now (S4).
+    /// What was ever beyond its bound (S4).
     #[must_use]
     pub fn over_bounds(&self) -> Vec<String> {
         let up = self.state.up.borrow();
-        let Some(Up { process, shards }) = &*up else { return Vec::new() };
+        let mut over = self.state.exceeded.borrow().clone();
+        let Some(Up { process, shards }) = &*up else { return over };
         let limits = &self.state.config.limits;
-        let bound = |what: &str| match what {
-            "connections" => Some(u64::from(limits.connections)),
-            "work_queue_tasks" => Some(limits.work_queue_tasks.into()),
-            _ => None,
-        };
-        let over = |(what, used): (&'static str, u64)| {
-            bound(what).filter(|&bound| used > bound).map(|bound| format!("{used} {what}, and {bound} are allowed"))
-        };
+        let exceeded = shards.iter().flat_map(|shard| shard.high_water()).filter(Reading::is_exceeded);
+        over.extend(exceeded.map(|Reading { name, limit, highest, .. }| {
+            format!("{} of {name}, and {limit} are allowed", highest.unwrap_or_default())
+        }));
+        // The pool is the runtime's, so that the core's word is not enough.
         let pools = process.pool_high_water();
-        let pools =
-            (pools > limits.pool_bytes).then(|| format!("a pool gave out {pools} bytes of {}", limits.pool_bytes));
-        shards.iter().flat_map(|shard| shard.usage().into_iter().filter_map(over)).chain(pools).collect()
+        if pools > limits.pool_bytes {
+            over.push(format!("a pool gave out {pools} bytes of {}", limits.pool_bytes));
+        }
+        over
     }
 
     async fn die(&self, death: Death) -> Result<(), String> {
@@ -252,6 +255,7 @@ impl Cluster {
                 Death::Crash | Death::CleanStop(_) => disk.process_died(),
             }
         }
+        *self.state.exceeded.borrow_mut() = self.over_bounds();
         if let Some(up) = self.state.up.borrow_mut().take() {
             up.process.bury();
         }

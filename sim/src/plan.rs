@@ -147,6 +147,8 @@ pub struct TargetPlan {
     /// What the target's clock says at the start of the run, in microseconds (C7).
     #[serde(skip_serializing_if = "is_zero")]
     pub clock_origin_us: u64,
+    /// Tasks of one logical unit that its disk never finished.
+    pub disowned_tasks: u32,
 }
 
 impl Default for TargetPlan {
@@ -179,6 +181,7 @@ impl Default for TargetPlan {
             pool_shares: limits.pool_shares,
             initial_ttt: 0,
             clock_origin_us: 0,
+            disowned_tasks: limits.disowned_tasks,
         }
     }
 }
@@ -209,6 +212,7 @@ impl TargetPlan {
             linger: ms(self.linger_ms),
             initiator_stall: ms(self.initiator_stall_ms),
             pool_shares: self.pool_shares,
+            disowned_tasks: self.disowned_tasks,
             ..Limits::default()
         }
     }

@@ -153,7 +153,6 @@ impl Run {
 
     async fn phases(&self) {
         self.cluster.start();
-        self.watch_bounds();
         let faults = Faults::arm(&self.plan, &self.executor, &self.network, &self.cluster, &self.trace);
         let mut initiators = pin!(maybe_done(self.start_initiators()));
         let clock = self.executor.clock();
@@ -192,6 +191,7 @@ impl Run {
 
     /// What has gone wrong so far went wrong without any fault.
     fn mark_failures(&self) {
+        self.check_bounds();
         let mark = |message: &mut String| message.push_str(" (in the warm-up: no fault had struck)");
         self.shared.violations.borrow_mut().iter_mut().for_each(|violation| mark(&mut violation.message));
         self.failures.borrow_mut().iter_mut().for_each(|failure| mark(&mut failure.message));
@@ -258,24 +258,15 @@ impl Run {
         async move { drop(futures_util::future::join_all(plays).await) }
     }
 
-    /// Looks at the target's bounds now and then (S4), ever less often.
-    fn watch_bounds(&self) {
-        let (cluster, clock) = (self.cluster.clone(), self.executor.clock());
-        let violations = self.shared.violations.clone();
-        self.executor.spawn(async move {
-            let mut pause = Duration::from_millis(1);
-            loop {
-                clock.sleep(pause).await;
-                pause = (pause * 5 / 4).min(Duration::from_secs(10));
-                if let Some(message) = cluster.over_bounds().pop() {
-                    violations.borrow_mut().push(initiator::Violation { oracle: "S4", message });
-                    return;
-                }
-            }
-        });
+    /// No high-water mark is above its limit (S4).
+    fn check_bounds(&self) {
+        if self.failures.borrow().iter().all(|failure| failure.oracle != "S4") {
+            self.cluster.over_bounds().into_iter().for_each(|complaint| self.fail("S4", complaint));
+        }
     }
 
     fn judge(self) -> Verdict {
+        self.check_bounds();
         let violations = self.shared.violations.borrow();
         let mut failures = self.failures.take();
         failures.extend(violations.iter().map(|v| Failure { oracle: v.oracle, message: v.message.clone() }));

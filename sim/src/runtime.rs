@@ -329,6 +329,11 @@ impl Runtime for SimRuntime {
         self.own().pool.alloc(len)
     }
 
+    fn pool_free_bytes(&self) -> usize {
+        let pool = &self.own().pool;
+        pool.bytes_max - pool.bytes.get()
+    }
+
     fn event(&self, event: &Event) {
         if self.process.dead.get() {
             return;

@@ -5,21 +5,24 @@
 
 use std::io::{self, ErrorKind};
 use std::ops::Range;
+use std::rc::Rc;
 
 use crate::env::{Disk, Durability, Geometry};
+use crate::high_water::Bounds;
 use crate::planted;
 
 /// A disk, carried on until a transfer is whole.
 pub struct WholeTransfers<D> {
     disk: D,
     block_bytes: usize,
-    interruptions_max: u32,
+    limits: Rc<Bounds>,
 }
 
 impl<D: Disk<Buf: AsRef<[u8]>>> WholeTransfers<D> {
-    /// `disk` in blocks of `block_bytes`. A transfer fails when `interruptions_max` calls in a row brought it no further.
-    pub fn new(disk: D, block_bytes: u32, interruptions_max: u32) -> Self {
-        Self { disk, block_bytes: block_bytes as usize, interruptions_max }
+    /// `disk` in blocks of `block_bytes`. A transfer fails when so many calls in a row as the limits say
+    /// brought it no further.
+    pub fn new(disk: D, block_bytes: u32, limits: Rc<Bounds>) -> Self {
+        Self { disk, block_bytes: block_bytes as usize, limits }
     }
 
     /// Fills `buf` from `offset_bytes` on. A disk that ends before is an error.
@@ -60,23 +63,23 @@ impl<D: Disk<Buf: AsRef<[u8]>>> WholeTransfers<D> {
         self.disk.geometry()
     }
 
-    fn all_of(&self, buf: &D::Buf) -> Rest {
+    fn all_of(&self, buf: &D::Buf) -> Rest<'_> {
         let length = buf.as_ref().len();
-        Rest { at: 0, length, block_bytes: self.block_bytes, patience: self.interruptions_max, interruptions: 0 }
+        Rest { at: 0, length, block_bytes: self.block_bytes, limits: &self.limits, interruptions: 0 }
     }
 }
 
 /// What is left of a transfer, in bytes of its buffer.
-struct Rest {
+struct Rest<'a> {
     at: usize,
     length: usize,
     block_bytes: usize,
-    patience: u32,
+    limits: &'a Bounds,
     /// Calls since the last that brought it further.
     interruptions: u32,
 }
 
-impl Rest {
+impl Rest<'_> {
     fn next(&self) -> Option<Range<usize>> {
         (self.at < self.length).then_some(self.at..self.length)
     }
@@ -97,7 +100,13 @@ impl Rest {
             return Ok(());
         }
         self.interruptions += 1;
-        if self.interruptions < self.patience { Ok(()) } else { Err(otherwise) }
+        let mark = &self.limits.marks.transfer_interruptions;
+        mark.reach(self.interruptions as usize);
+        if self.interruptions < self.limits.transfer_interruptions {
+            return Ok(());
+        }
+        mark.meet();
+        Err(otherwise)
     }
 }
 
@@ -105,6 +114,7 @@ impl Rest {
 mod tests {
     use super::*;
     use crate::env::Runtime;
+    use crate::limits::Limits;
     use crate::testing::{DiskOperation, DiskVerb, MemoryDisk, STALE, TestRuntime};
 
     const EINTR: i32 = 4;
@@ -113,7 +123,8 @@ mod tests {
 
     fn bench() -> (TestRuntime, MemoryDisk, WholeTransfers<MemoryDisk>) {
         let disk = MemoryDisk::new(8_192, 512);
-        (TestRuntime::new(1 << 20), disk.clone(), WholeTransfers::new(disk, 1_024, 4))
+        let limits = Rc::new(Bounds::new(Limits { transfer_interruptions: 4, ..Limits::default() }));
+        (TestRuntime::new(1 << 20), disk.clone(), WholeTransfers::new(disk, 1_024, limits))
     }
 
     #[test]

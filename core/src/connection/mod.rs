@@ -18,8 +18,8 @@ use std::time::Duration;
 use crate::connection::write_list::WriteList;
 use crate::env::{ByteStream, Close, Runtime, TxData, TxPdu};
 use crate::event::Event;
+use crate::high_water::Bounds;
 use crate::id::ConnectionId;
-use crate::limits::Limits;
 use crate::sync::Notify;
 use crate::wire::{BHS_BYTES, Bhs, SerialNumber, digest, padding};
 
@@ -30,6 +30,7 @@ pub struct Connection<R: Runtime> {
     pub(crate) stream: R::Stream,
     pub(crate) local: SocketAddr,
     pub(crate) write_list: WriteList<R::Buf>,
+    limits: Rc<Bounds>,
     header_digest: bool,
     data_digest: bool,
     stat_sn: Cell<SerialNumber>,
@@ -73,7 +74,7 @@ impl<R: Runtime> Connection<R> {
         local: SocketAddr,
         (header_digest, data_digest): (bool, bool),
         stat_sn: SerialNumber,
-        limits: &Limits,
+        limits: Rc<Bounds>,
     ) -> Rc<Self> {
         let now = runtime.now();
         Rc::new(Self {
@@ -81,7 +82,8 @@ impl<R: Runtime> Connection<R> {
             runtime,
             stream,
             local,
-            write_list: WriteList::new(limits.write_list_pdus, limits.write_list_bytes),
+            write_list: WriteList::new(limits.clone()),
+            limits,
             header_digest,
             data_digest,
             stat_sn: Cell::new(stat_sn),
@@ -161,10 +163,13 @@ impl<R: Runtime> Connection<R> {
         self.close(why, Close::Abort);
     }
 
-    /// Closes the connection behind what is on the write list, within `linger`.
-    pub(crate) async fn finish(&self, why: &'static str, linger: Duration) {
+    /// Closes the connection behind what is on the write list, as soon as that has left or has lingered too long.
+    pub(crate) async fn finish(&self, why: &'static str) {
         self.write_list.close();
-        let drained = crate::sync::within(&self.runtime, linger, self.write_list.until_drained()).await;
+        let drained = crate::sync::within(&self.runtime, self.limits.linger, self.write_list.until_drained()).await;
+        if drained.is_none() {
+            self.limits.marks.linger.meet();
+        }
         self.close(why, if drained.is_some() { Close::Graceful } else { Close::Abort });
     }
 

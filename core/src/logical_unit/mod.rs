@@ -17,8 +17,8 @@ use std::sync::Arc;
 use crate::backend::{Backend, Medium, WholeTransfers};
 use crate::env::Runtime;
 use crate::event::Event;
+use crate::high_water::Bounds;
 use crate::id::{Lun, NexusId};
-use crate::limits::Limits;
 use crate::planted;
 use crate::scsi::Footprint;
 use crate::target::{BackendKind, IoMode, LunConfig};
@@ -31,7 +31,7 @@ pub struct Device<R: Runtime> {
     /// The iSCSI name.
     pub name: String,
     /// The bounds.
-    pub limits: Limits,
+    pub limits: Rc<Bounds>,
     /// The logical units.
     pub luns: BTreeMap<u16, Rc<LogicalUnit<R>>>,
 }
@@ -39,6 +39,7 @@ pub struct Device<R: Runtime> {
 /// One logical unit on one shard.
 pub struct LogicalUnit<R: Runtime> {
     runtime: R,
+    limits: Rc<Bounds>,
     lun: Lun,
     block_bytes: u32,
     blocks: u64,
@@ -69,14 +70,14 @@ impl<R: Runtime> LogicalUnit<R> {
         config: &LunConfig,
         disk: Option<R::Disk>,
         shared: Arc<Shared>,
-        limits: &Limits,
+        limits: &Rc<Bounds>,
     ) -> Self {
         let lun = Lun::from_number(number);
         let backend = match config.backend {
             BackendKind::Nullio { size_bytes } => Backend::Nullio { size_bytes },
             BackendKind::Fileio | BackendKind::Blockio => {
                 let disk = disk.expect("fileio and blockio come with a disk");
-                Backend::Disk(WholeTransfers::new(disk, config.block_bytes, limits.transfer_interruptions))
+                Backend::Disk(WholeTransfers::new(disk, config.block_bytes, limits.clone()))
             }
         };
         let medium = Medium::new(runtime.clone(), lun, backend, config.mode, shared.clone());
@@ -84,6 +85,7 @@ impl<R: Runtime> LogicalUnit<R> {
         let physical = geometry.physical_block_bytes.max(config.block_bytes) / config.block_bytes;
         Self {
             runtime,
+            limits: limits.clone(),
             lun,
             block_bytes: config.block_bytes,
             blocks: geometry.size_bytes / u64::from(config.block_bytes),
@@ -177,6 +179,10 @@ impl<R: Runtime> LogicalUnit<R> {
 
     pub(crate) fn shared(&self) -> &Shared {
         &self.shared
+    }
+
+    pub(crate) fn limits(&self) -> &Bounds {
+        &self.limits
     }
 
     pub(crate) fn runtime(&self) -> &R {

@@ -28,6 +28,9 @@ async fn carry_out<R: Runtime>(target: &Rc<TargetShare<R>>, task: &Rc<Task<R>>) 
     if task.state.get() != TaskState::Queued {
         return false;
     }
+    if !task.session.may_start(task) {
+        return false;
+    }
     task.state.set(TaskState::Running);
     task.has_worker.set(true);
     let (nexus, lun, itt) = (task.session.nexus, task.lun, task.itt);

@@ -16,8 +16,8 @@ use crate::connection::Connection;
 use crate::connection::login::Negotiated;
 use crate::env::Runtime;
 use crate::event::Event;
+use crate::high_water::Bounds;
 use crate::id::{Cid, Isid, Itt, Lun, NexusId, Tsih, Ttt};
-use crate::limits::Limits;
 use crate::session::command_window::CommandWindow;
 use crate::session::data_transfer::TransferRules;
 use crate::session::reinstatement::Succession;
@@ -57,7 +57,7 @@ pub struct Session<R: Runtime> {
     pub(crate) key: Option<SessionKey>,
     pub(crate) target: Option<Rc<TargetShare<R>>>,
     pub(crate) negotiated: RefCell<Negotiated>,
-    pub(crate) limits: Limits,
+    pub(crate) limits: Rc<Bounds>,
     pub(crate) connection: Rc<Connection<R>>,
     pub(crate) window: RefCell<CommandWindow<Command<R>>>,
     /// The task table: every task that was received and is not over.
@@ -92,7 +92,7 @@ impl<R: Runtime> Session<R> {
         negotiated: Negotiated,
         exp_cmd_sn: SerialNumber,
         first_ttt: Ttt,
-        limits: Limits,
+        limits: Rc<Bounds>,
         connection: Rc<Connection<R>>,
     ) -> Self {
         Self {
@@ -163,9 +163,15 @@ impl<R: Runtime> Session<R> {
             initial_r2t: negotiated.initial_r2t,
             immediate_data: negotiated.immediate_data,
             first_burst_bytes: negotiated.first_burst_bytes,
-            max_burst_bytes: negotiated.max_burst_bytes,
+            // Who names no MaxBurstLength gets its default, which may be more than we would agree to.
+            max_burst_bytes: negotiated.max_burst_bytes.min(self.limits.max_burst_bytes),
             max_outstanding_r2t: negotiated.max_outstanding_r2t.min(self.limits.max_outstanding_r2t),
         }
+    }
+
+    /// Immediate SCSI commands that are not over.
+    pub(crate) fn immediate_commands(&self) -> usize {
+        self.tasks.borrow().values().filter(|task| task.immediate).count()
     }
 
     /// All tasks, or those of one logical unit.

@@ -6,10 +6,12 @@ use std::time::Duration;
 
 use crate::env::Runtime;
 use crate::event::Event;
+use crate::high_water::Mark;
 use crate::scsi::{self, DataPhase, Outcome};
 use crate::session::Session;
 use crate::session::data_transfer::{DataOutTransfer, TransferError};
 use crate::sync::Notify;
+use crate::target::TargetShare;
 use crate::task::sense::{Sense, SenseFormat, SenseKey};
 use crate::task::status::Status;
 use crate::task::task_set::Attribute;
@@ -91,19 +93,22 @@ impl<R: Runtime> Session<R> {
         }
         if wanted > 0 && task.refusal.borrow().is_none() {
             if wanted > self.limits.transfer_bytes {
+                self.limits.marks.transfer_bytes.meet();
                 // The device server would refuse it too: no need to fetch the data first.
                 task.refuse(Refusal::Sense(Sense::invalid_field(TRANSFER_LENGTH_BYTE)));
                 return;
             }
             // Nobody may take all of the pool with WRITEs whose data never come.
-            let most = self.limits.pool_bytes / self.limits.pool_shares.max(1) as usize;
-            let share = PoolShare::take(&self.pool_held, wanted as usize, most);
-            let buffer = share.as_ref().and_then(|_| self.connection.runtime.alloc(wanted as usize));
-            if buffer.is_none() {
-                return self.refuse_full(task, Status::BUSY, "pool_bytes");
-            }
-            *task.pool_share.borrow_mut() = share;
-            *task.data_out.borrow_mut() = buffer;
+            let (wanted, marks) = (wanted as usize, &self.limits.marks);
+            let Some(share) = PoolShare::take(&self.pool_held, wanted, &self.limits) else {
+                return self.refuse_full(task, Status::BUSY, &marks.pool_shares);
+            };
+            let Some(buffer) = self.limits.buffer(&self.connection.runtime, wanted) else {
+                return self.refuse_full(task, Status::BUSY, &marks.pool_bytes);
+            };
+            marks.transfer_bytes.reach(wanted);
+            *task.pool_share.borrow_mut() = Some(share);
+            *task.data_out.borrow_mut() = Some(buffer);
         }
     }
 
@@ -121,7 +126,8 @@ impl<R: Runtime> Session<R> {
         task.refuse(Refusal::Sense(sense));
     }
 
-    fn refuse_full(&self, task: &Task<R>, status: Status, limit: &'static str) {
+    fn refuse_full(&self, task: &Task<R>, status: Status, mark: &Mark) {
+        let limit = mark.meet();
         self.event(&Event::LimitMet { limit });
         task.refuse(Refusal::Full(status));
     }
@@ -145,6 +151,7 @@ impl<R: Runtime> Session<R> {
         let stalled = |task: &&Rc<Task<R>>| self.data_due_of(task).is_some_and(|due| due <= now);
         let stalled: Vec<_> = self.tasks.borrow().values().filter(stalled).cloned().collect();
         for task in stalled {
+            self.limits.marks.initiator_stall.meet();
             self.data_violated(&task, TransferError::TooLate);
         }
     }
@@ -189,10 +196,11 @@ impl<R: Runtime> Session<R> {
             let mut sets = self.task_sets.borrow_mut();
             let set = sets.entry(task.lun).or_default();
             if set.len() >= self.limits.task_set_tasks as usize {
-                self.refuse_full(task, Status::TASK_SET_FULL, "task_set_tasks");
+                self.refuse_full(task, Status::TASK_SET_FULL, &self.limits.marks.task_set_tasks);
                 None
             } else {
                 let (age, enabled) = set.insert(task.clone(), task.attribute);
+                self.limits.marks.task_set_tasks.reach(set.len());
                 task.age.set(Some(age));
                 Some(enabled)
             }
@@ -241,6 +249,9 @@ impl<R: Runtime> Session<R> {
                 None => None,
             };
             let Some(r2t) = r2t else { return };
+            let open = task.transfer.borrow().as_ref().map_or(0, DataOutTransfer::open_r2ts);
+            self.limits.marks.max_outstanding_r2t.reach(open);
+            self.limits.marks.max_burst_bytes.reach(r2t.length as usize);
             task.heard.set(self.connection.runtime.now());
             self.send_r2t(task, &r2t);
         }
@@ -249,16 +260,27 @@ impl<R: Runtime> Session<R> {
     fn queue(self: &Rc<Self>, task: &Rc<Task<R>>) {
         let Some(target) = &self.target else { return };
         let lun = task.lun.number().unwrap_or(u16::MAX);
-        if target.is_stuck(lun) {
-            self.refuse_full(task, Status::BUSY, "disowned_tasks");
+        if target.queue.is_stuck(lun) {
+            self.refuse_full(task, Status::BUSY, &self.limits.marks.disowned_tasks);
             return self.complete_refused(task);
         }
         task.state.set(TaskState::Queued);
         if target.queue.push(lun, task.clone(), task.attribute == Attribute::HeadOfQueue).is_err() {
             task.state.set(TaskState::Waiting);
-            self.refuse_full(task, Status::BUSY, "work_queue_tasks");
+            self.refuse_full(task, Status::BUSY, &self.limits.marks.work_queue_tasks);
             self.complete_refused(task);
         }
+    }
+
+    /// Whether the back end may have a task that a worker took; else it has been answered.
+    pub(crate) fn may_start(self: &Rc<Self>, task: &Rc<Task<R>>) -> bool {
+        let stuck = |target: &Rc<TargetShare<R>>| target.queue.is_stuck(task.lun.number().unwrap_or(u16::MAX));
+        if !self.target.as_ref().is_some_and(stuck) {
+            return true;
+        }
+        self.refuse_full(task, Status::BUSY, &self.limits.marks.disowned_tasks);
+        self.complete_refused(task);
+        false
     }
 
     fn complete_refused(self: &Rc<Self>, task: &Rc<Task<R>>) {

@@ -149,7 +149,9 @@ impl<R: Runtime> Shard<R> {
     pub(crate) async fn refuse(&self, stream: &R::Stream, mut login: Login, id: ConnectionId, status: LoginStatus) {
         self.runtime.event(&Event::LoginRefused { connection: id, status: status.0 });
         let reply = login.refused(status);
-        let _ = within(&self.runtime, self.node.config.limits.linger, stream.send(vec![encode_reply(reply)])).await;
+        if within(&self.runtime, self.limits.linger, stream.send(vec![encode_reply(reply)])).await.is_none() {
+            self.limits.marks.linger.meet();
+        }
         stream.close(Close::Graceful);
         self.runtime.event(&Event::ConnectionClosed { connection: id, why: "login refused" });
     }
@@ -212,10 +214,16 @@ impl<R: Runtime> Shard<R> {
         identity: Identity,
     ) -> Rc<Session<R>> {
         let Identity { nexus, tsih, key, negotiated } = identity;
-        let limits = &self.node.config.limits;
         let digests = (negotiated.header_digest, negotiated.data_digest);
-        let connection =
-            Connection::new(self.runtime.clone(), id, stream, local, digests, outcome.next_stat_sn, limits);
+        let connection = Connection::new(
+            self.runtime.clone(),
+            id,
+            stream,
+            local,
+            digests,
+            outcome.next_stat_sn,
+            self.limits.clone(),
+        );
         connection.write_list.push(encode_reply(login.established(tsih)));
         let target = key.as_ref().map(|key| self.targets[key.target].clone());
         Rc::new(Session::new(
@@ -226,7 +234,7 @@ impl<R: Runtime> Shard<R> {
             negotiated,
             outcome.exp_cmd_sn,
             Ttt(self.node.config.initial_ttt),
-            limits.clone(),
+            self.limits.clone(),
             connection,
         ))
     }

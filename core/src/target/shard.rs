@@ -14,6 +14,7 @@ use crate::connection::login_phase::{self, LoggedIn, LoginFailure};
 use crate::connection::opening::Opening;
 use crate::env::{ByteStream, Close, Runtime, ShardMessage};
 use crate::event::Event;
+use crate::high_water::{Bounds, Reading};
 use crate::id::{ConnectionId, NexusId, ShardId};
 use crate::logical_unit::{Device, LogicalUnit};
 use crate::session::{Session, SessionKey};
@@ -29,6 +30,7 @@ pub struct Shard<R: Runtime> {
     pub(crate) runtime: R,
     pub(crate) node: Arc<Node>,
     pub(crate) id: ShardId,
+    pub(crate) limits: Rc<Bounds>,
     pub(crate) targets: Vec<Rc<TargetShare<R>>>,
     sessions: RefCell<BTreeMap<NexusId, Rc<Session<R>>>>,
     /// Connections in login phase, by peer address.
@@ -74,13 +76,13 @@ impl<R: Runtime> Shard<R> {
     /// # Panics
     /// When `disks` lacks the disk of a logical unit that is not nullio.
     pub fn start(runtime: R, node: Arc<Node>, id: ShardId, mut disks: Disks<R>) -> Rc<Self> {
+        let limits = Rc::new(Bounds::new(node.config.limits.clone()));
         let mut targets = Vec::new();
         for (index, config) in node.config.targets.iter().enumerate() {
-            let limits = &node.config.limits;
             let unit = |(&number, lun)| {
                 let shared = node.units[index][&number].clone();
                 let disk = disks.remove(&(index, number));
-                (number, Rc::new(LogicalUnit::new(runtime.clone(), number, lun, disk, shared, limits)))
+                (number, Rc::new(LogicalUnit::new(runtime.clone(), number, lun, disk, shared, &limits)))
             };
             let luns = config.luns.iter().map(unit).collect();
             let device = Device { runtime: runtime.clone(), name: config.name.clone(), limits: limits.clone(), luns };
@@ -90,6 +92,7 @@ impl<R: Runtime> Shard<R> {
             runtime,
             node,
             id,
+            limits,
             targets,
             sessions: RefCell::default(),
             logins: RefCell::default(),
@@ -106,14 +109,18 @@ impl<R: Runtime> Shard<R> {
             return stream.close(Close::Abort);
         }
         let Some(slot) = self.node.connection_slot() else {
-            self.runtime.event(&Event::ConnectionRefused { peer, limit: "connections" });
+            let limit = self.limits.marks.connections.meet();
+            self.runtime.event(&Event::ConnectionRefused { peer, limit });
             return stream.close(Close::Abort);
         };
+        self.limits.marks.connections.reach(self.node.connections() as usize);
         let logins = self.logins.borrow().get(&peer.ip()).copied().unwrap_or(0);
-        if logins >= self.node.config.limits.logins_per_peer {
-            self.runtime.event(&Event::ConnectionRefused { peer, limit: "logins_per_peer" });
+        if logins >= self.limits.logins_per_peer {
+            let limit = self.limits.marks.logins_per_peer.meet();
+            self.runtime.event(&Event::ConnectionRefused { peer, limit });
             return stream.close(Close::Abort);
         }
+        self.limits.marks.logins_per_peer.reach(logins as usize + 1);
         *self.logins.borrow_mut().entry(peer.ip()).or_default() += 1;
         let id = self.node.next_connection();
         self.runtime.event(&Event::ConnectionOpened { connection: id, peer });
@@ -146,7 +153,7 @@ impl<R: Runtime> Shard<R> {
             flush_errors: Vec::new(),
         };
         join_all(sessions.iter().map(|session| async move {
-            session.connection.finish("the target stops", session.limits.linger).await;
+            session.connection.finish("the target stops").await;
             session.until_ended().await;
         }))
         .await;
@@ -161,10 +168,13 @@ impl<R: Runtime> Shard<R> {
 
     /// Makes everything durable that was acknowledged; tells what went wrong.
     async fn flush(&self, target: &str, lun: u16, unit: &LogicalUnit<R>) -> Option<String> {
-        match within(&self.runtime, self.node.config.limits.final_flush, unit.shut_down()).await {
+        match within(&self.runtime, self.limits.final_flush, unit.shut_down()).await {
             Some(Ok(())) => None,
             Some(Err(error)) => Some(format!("{target} LUN {lun}: {error}")),
-            None => Some(format!("{target} LUN {lun}: the device did not answer the flush")),
+            None => {
+                self.limits.marks.final_flush.meet();
+                Some(format!("{target} LUN {lun}: the device did not answer the flush"))
+            }
         }
     }
 
@@ -183,21 +193,18 @@ impl<R: Runtime> Shard<R> {
             ("task_sets", sum(&|session| session.task_sets.borrow().len())),
             ("write_list_bytes", sum(&|session| session.connection.write_list.bytes())),
             ("work_queue_tasks", by_target(&|target| target.queue.len() as u64)),
-            ("disowned_tasks", by_target(&|target| u64::from(target.disowned()))),
+            ("disowned_tasks", by_target(&|target| target.queue.disowned() as u64)),
         ])
     }
 
-    /// The most that was ever in use of what [`crate::limits::Limits`] bounds, by the name of the bound.
+    /// What became of each limit so far, on this shard.
     #[must_use]
-    pub fn high_water(&self) -> BTreeMap<&'static str, u64> {
-        let sessions = self.sessions.borrow();
-        let lists = sessions.values().map(|session| session.connection.write_list.high_water_pdus() as u64);
-        let queues = self.targets.iter().map(|target| target.queue.high_water() as u64);
-        BTreeMap::from([("write_list_pdus", lists.max().unwrap_or(0)), ("work_queue_tasks", queues.max().unwrap_or(0))])
+    pub fn high_water(&self) -> Vec<Reading> {
+        self.limits.readings()
     }
 
     pub(crate) fn identity(&self, local: SocketAddr) -> Identity<'_> {
-        Identity { limits: &self.node.config.limits, targets: &self.node.config.targets, local }
+        Identity { limits: &self.limits, targets: &self.node.config.targets, local }
     }
 
     pub(crate) fn sessions_of(&self, target: usize) -> Vec<Rc<Session<R>>> {
@@ -212,6 +219,9 @@ impl<R: Runtime> Shard<R> {
     /// Puts `session` into the table, in the place of the one that it goes on with.
     pub(crate) fn keep_session(&self, session: &Rc<Session<R>>) {
         self.sessions.borrow_mut().insert(session.nexus, session.clone());
+        if session.key.is_none() {
+            self.limits.marks.sessions_per_target.reach(self.discovery_sessions());
+        }
     }
 
     pub(crate) fn forget_session(&self, session: &Session<R>) {
@@ -226,12 +236,11 @@ impl<R: Runtime> Shard<R> {
         local: SocketAddr,
         slot: ConnectionSlot,
     ) {
-        let limits = &self.node.config.limits;
         let identity = self.identity(local);
         let login = Login::new(self.first_stat_sn());
         let opening = Opening::default();
         let negotiation = login_phase::negotiate::<R>(&stream, &identity, login, &opening);
-        let result = within(&self.runtime, limits.login_deadline, negotiation).await;
+        let result = within(&self.runtime, self.limits.login_deadline, negotiation).await;
         self.login_over(peer.ip());
         let why = match result {
             Some(Ok(logged_in)) => return self.hand_over(id, stream, local, logged_in, slot).await,
@@ -240,7 +249,10 @@ impl<R: Runtime> Shard<R> {
                 "login refused"
             }
             Some(Err(LoginFailure::Dropped(why))) => self.login_broken(id, opening, why),
-            None => self.login_broken(id, opening, "login took too long"),
+            None => {
+                self.limits.marks.login_deadline.meet();
+                self.login_broken(id, opening, "login took too long")
+            }
         };
         stream.close(Close::Graceful);
         self.runtime.event(&Event::ConnectionClosed { connection: id, why });
@@ -286,9 +298,9 @@ impl<R: Runtime> Shard<R> {
             initiator: outcome.initiator_name.to_lowercase(),
             isid: outcome.isid,
         });
-        let sessions_max = self.node.config.limits.sessions_per_target;
+        let sessions_max = self.limits.sessions_per_target;
         let home = match &key {
-            Some(key) => self.node.directory().claim(key, sessions_max),
+            Some(key) => self.claim(key),
             None if self.discovery_sessions() < sessions_max as usize => Some(self.id),
             None => None,
         };
@@ -300,10 +312,19 @@ impl<R: Runtime> Shard<R> {
                 self.runtime.post(home, ShardMessage::Connection { parked, handoff: Box::new(handoff) });
             }
             None => {
-                self.runtime.event(&Event::LimitMet { limit: "sessions_per_target" });
+                let limit = self.limits.marks.sessions_per_target.meet();
+                self.runtime.event(&Event::LimitMet { limit });
                 self.refuse(&stream, handoff.logged_in.login, id, LoginStatus::OUT_OF_RESOURCES).await;
             }
         }
+    }
+
+    /// The shard that owns the session `key`, or will; `None` when its target has too many.
+    fn claim(&self, key: &SessionKey) -> Option<ShardId> {
+        let mut directory = self.node.directory();
+        let home = directory.claim(key, self.limits.sessions_per_target);
+        self.limits.marks.sessions_per_target.reach(directory.sessions_of(key.target));
+        home
     }
 
     fn discovery_sessions(&self) -> usize {

@@ -147,5 +147,7 @@ async fn await_commands_before<R: Runtime>(session: &Rc<Session<R>>, request: &R
         (all || session.ended.get()).then_some(())
     });
     // After the deadline, what is there is what is aborted.
-    let _ = within(&session.connection.runtime, session.limits.data_out_deadline, received).await;
+    if within(&session.connection.runtime, session.limits.data_out_deadline, received).await.is_none() {
+        session.limits.marks.data_out_deadline.meet();
+    }
 }

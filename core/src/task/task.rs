@@ -5,6 +5,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use crate::env::Runtime;
+use crate::high_water::Bounds;
 use crate::id::{Itt, Lun};
 use crate::logical_unit::{Fence, LogicalUnit};
 use crate::scsi;
@@ -49,11 +50,14 @@ pub(crate) struct PoolShare {
 }
 
 impl PoolShare {
-    /// Adds `bytes` to what is `held`, unless that comes to more than `most`. A session that holds nothing always may.
-    pub(crate) fn take(held: &Rc<Cell<usize>>, bytes: usize, most: usize) -> Option<Self> {
+    /// Adds `bytes` to what is `held`, unless that comes to too much. A session that holds nothing always may.
+    pub(crate) fn take(held: &Rc<Cell<usize>>, bytes: usize, limits: &Bounds) -> Option<Self> {
         let sum = held.get() + bytes;
-        if held.get() > 0 && sum > most && !crate::planted!(PoolShareIgnored) {
-            return None;
+        if held.get() > 0 {
+            if sum > limits.pool_share_bytes() && !crate::planted!(PoolShareIgnored) {
+                return None;
+            }
+            limits.marks.pool_shares.reach(sum);
         }
         held.set(sum);
         Some(Self { held: held.clone(), bytes })

@@ -23,7 +23,8 @@ use crate::task::sense::Sense;
 
 /// A buffer from the pool, or BUSY.
 fn buffer<R: Runtime>(unit: &LogicalUnit<R>, length_bytes: usize) -> Result<R::Buf, Refusal> {
-    unit.runtime().alloc(length_bytes).ok_or(Refusal::Busy("pool_bytes"))
+    let limits = unit.limits();
+    limits.buffer(unit.runtime(), length_bytes).ok_or_else(|| Refusal::Busy(limits.marks.pool_bytes.meet()))
 }
 
 /// What the initiator is told when a read from block `lba` on failed.

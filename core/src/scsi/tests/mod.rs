@@ -19,6 +19,7 @@ use std::sync::Arc;
 
 use super::{DataIn, Outcome, Request, execute};
 use crate::env::Runtime;
+use crate::high_water::Bounds;
 use crate::id::{Lun, NexusId};
 use crate::limits::Limits;
 use crate::logical_unit::{Device, LogicalUnit, Shared, UnitAttention};
@@ -51,6 +52,7 @@ impl Bench {
     fn on(backend: BackendKind, mode: IoMode, block_bytes: u32, disk: MemoryDisk) -> Self {
         let runtime = TestRuntime::new(POOL_BYTES);
         let limits = Limits { transfer_bytes: 512 * 1_024, max_burst_bytes: 64 * 1_024, ..Limits::default() };
+        let limits = Rc::new(Bounds::new(limits));
         let shared = Arc::new(Shared::default());
         let config = LunConfig { backend, mode, block_bytes, scsi_id: "disk-one".into(), serial: "S-0001".into() };
         let served = (!matches!(backend, BackendKind::Nullio { .. })).then(|| disk.clone());
