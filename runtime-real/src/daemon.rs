@@ -10,11 +10,12 @@ use std::sync::{Arc, mpsc};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use futures_channel::mpsc::{UnboundedReceiver, unbounded};
+use futures_channel::mpsc::{UnboundedReceiver, UnboundedSender, unbounded};
 use futures_channel::oneshot;
 use futures_util::future::{AbortHandle, Abortable, poll_fn};
 use futures_util::stream::StreamExt;
 use quintain_core::env::Runtime;
+use quintain_core::high_water::Reading;
 use quintain_core::id::ShardId;
 use quintain_core::target::{Disks, Node, NodeConfig, Shard, StopReport};
 use tracing::{error, warn};
@@ -40,9 +41,20 @@ pub struct Daemon {
     shards: Vec<ShardHandle>,
 }
 
+/// How a daemon ended.
+#[derive(Debug)]
+pub struct Stopped {
+    /// What the clean stop achieved.
+    pub report: StopReport,
+    /// What became of each limit, over all cores.
+    pub high_water: Vec<Reading>,
+}
+
 struct ShardHandle {
+    /// Whoever sends an end of a channel gets the shard's marks.
+    ask: UnboundedSender<mpsc::Sender<Vec<Reading>>>,
     stop: oneshot::Sender<Duration>,
-    report: mpsc::Receiver<StopReport>,
+    report: mpsc::Receiver<(StopReport, Vec<Reading>)>,
     finish: oneshot::Sender<()>,
     thread: JoinHandle<()>,
 }
@@ -55,8 +67,9 @@ struct ShardSetup {
     listeners: Vec<TcpListener>,
     inbox: UnboundedReceiver<Message>,
     started: mpsc::Sender<()>,
+    questions: UnboundedReceiver<mpsc::Sender<Vec<Reading>>>,
     stop: oneshot::Receiver<Duration>,
-    report: mpsc::Sender<StopReport>,
+    report: mpsc::Sender<(StopReport, Vec<Reading>)>,
     finish: oneshot::Receiver<()>,
 }
 
@@ -91,11 +104,23 @@ impl Daemon {
         &self.addresses
     }
 
+    /// What became of each limit so far, over all cores. A core that does not answer is left out.
+    #[must_use]
+    pub fn high_water(&self) -> Vec<Reading> {
+        let ask = |shard: &ShardHandle| {
+            let (answer, readings) = mpsc::channel();
+            shard.ask.unbounded_send(answer).ok()?;
+            readings.recv_timeout(ANSWER_TIME).ok()
+        };
+        Reading::merge(self.shards.iter().filter_map(ask))
+    }
+
     /// Stops accepting, lets commands in flight finish within `deadline`, makes all acknowledged data durable, and
     /// ends the threads. Blocks until that is done.
     #[must_use]
-    pub fn stop(self, deadline: Duration) -> StopReport {
+    pub fn stop(self, deadline: Duration) -> Stopped {
         let mut total = StopReport::default();
+        let mut high_water = Vec::new();
         let mut ending = Vec::new();
         for shard in self.shards {
             // An error means that the shard is gone; its missing report says so below.
@@ -105,7 +130,8 @@ impl Daemon {
         let mut threads = Vec::new();
         for (report, finish, thread) in ending {
             match report.recv() {
-                Ok(report) => {
+                Ok((report, readings)) => {
+                    high_water.push(readings);
                     total.commands_aborted += report.commands_aborted;
                     total.flush_errors.extend(report.flush_errors);
                 }
@@ -120,7 +146,7 @@ impl Daemon {
                 error!("a core ended with a broken invariant; this is a bug in Quintain, please report it");
             }
         }
-        total
+        Stopped { report: total, high_water: Reading::merge(high_water) }
     }
 }
 
@@ -133,6 +159,7 @@ fn start_shard(
     inbox: UnboundedReceiver<Message>,
 ) -> Result<ShardHandle, ServeError> {
     let (started, has_started) = mpsc::channel();
+    let (ask, questions) = unbounded();
     let (stop, stop_receiver) = oneshot::channel();
     let (report_sender, report) = mpsc::channel();
     let (finish, finish_receiver) = oneshot::channel();
@@ -144,6 +171,7 @@ fn start_shard(
         listeners,
         inbox,
         started,
+        questions,
         stop: stop_receiver,
         report: report_sender,
         finish: finish_receiver,
@@ -157,7 +185,7 @@ fn start_shard(
     let thread = thread::Builder::new().name(format!("shard-{}", id.0)).spawn(body);
     let thread = thread.map_err(|source| ServeError::Resources { source })?;
     match has_started.recv() {
-        Ok(()) => Ok(ShardHandle { stop, report, finish, thread }),
+        Ok(()) => Ok(ShardHandle { ask, stop, report, finish, thread }),
         Err(_) => Err(match failure.recv() {
             Ok(source) => ServeError::Ring { source },
             Err(_) => ServeError::Resources { source: io::Error::other("a core ended while it started") },
@@ -168,6 +196,7 @@ fn start_shard(
 async fn run_shard(runtime: RealRuntime, setup: ShardSetup) {
     let shard = Shard::start(runtime.clone(), setup.node, setup.id, setup.disks);
     runtime.spawn(deliver(shard.clone(), setup.inbox));
+    runtime.spawn(answer(shard.clone(), setup.questions));
     let mut acceptors = Vec::new();
     for listener in setup.listeners {
         let (handle, registration) = AbortHandle::new_pair();
@@ -184,7 +213,7 @@ async fn run_shard(runtime: RealRuntime, setup: ShardSetup) {
     acceptors.iter().for_each(AbortHandle::abort);
     let report = shard.stop(deadline).await;
     // Who stops the daemon waits for the report and lets go of `finish` when all shards have reported.
-    let _ = setup.report.send(report);
+    let _ = setup.report.send((report, shard.high_water()));
     let _ = setup.finish.await;
 }
 
@@ -195,6 +224,14 @@ async fn deliver(shard: Rc<Shard<RealRuntime>>, mut inbox: UnboundedReceiver<Mes
                 "a message between cores was lost to a broken invariant; this is a bug in Quintain, please report it"
             );
         }
+    }
+}
+
+/// Tells whoever asks how close the limits came to being met.
+async fn answer(shard: Rc<Shard<RealRuntime>>, mut questions: UnboundedReceiver<mpsc::Sender<Vec<Reading>>>) {
+    while let Some(answer) = questions.next().await {
+        // An error means that nobody waits any more.
+        let _ = answer.send(shard.high_water());
     }
 }
 
@@ -261,4 +298,6 @@ fn processors(shards: NonZero<u16>) -> Vec<Option<usize>> {
 
 /// After an error that concerns all connections, such as no descriptors left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// How long the marks of a core are waited for.
+const ANSWER_TIME: Duration = Duration::from_secs(2);
 const WARNING_INTERVAL: Duration = Duration::from_secs(1);

@@ -38,6 +38,33 @@ fn sigint_ends_it_too_on_two_cores_with_an_open_connection() {
     assert_eq!(status.code(), Some(0), "{log}");
 }
 
+/// One connection more than one machine may have in login is refused; SIGUSR1 and the end tell of it.
+#[test]
+fn sigusr1_tells_how_close_the_limits_came_to_being_met() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let mut daemon = Daemon::start(directory.path(), &["--type", "nullio", "--size", "1GiB", "--cores", "2"]);
+    let connect = |_| TcpStream::connect(daemon.address).expect("it listens");
+    let mut connections: Vec<_> = (0..129).map(connect).collect();
+    let refused = connections.last_mut().expect("129 of them").read(&mut [0]);
+    assert!(refused.is_err() || refused.is_ok_and(|count| count == 0), "the last one is closed");
+    kill_process(Pid::from_child(&daemon.child), Signal::USR1).expect("it runs");
+    let mut log = BufReader::new(daemon.child.stderr.take().expect("a pipe"));
+    let mut table = String::new();
+    while !table.contains("\nlinger ") {
+        assert_ne!(log.read_line(&mut table).expect("text"), 0, "it ended: {table}");
+    }
+    let row =
+        |name: &str| table.lines().find(|line| line.starts_with(name)).map(|line| line.split_whitespace().collect());
+    assert_eq!(row("limit "), Some(vec!["limit", "value", "highest", "times", "met"]));
+    assert_eq!(row("logins_per_peer "), Some(vec!["logins_per_peer", "128", "128", "1"]));
+    assert_eq!(row("connections "), Some(vec!["connections", "1024", "129", "0"]));
+    drop(connections);
+    kill_process(Pid::from_child(&daemon.child), Signal::TERM).expect("it still runs");
+    let mut rest = String::new();
+    log.read_to_string(&mut rest).expect("text");
+    assert!(rest.contains("limits met since the start: logins_per_peer (128) once"), "{rest}");
+}
+
 /// A shell's `timeout` signals the process and then its group.
 #[test]
 fn signal_that_comes_twice_at_once_is_one() {
