@@ -17,6 +17,8 @@ use crate::limits::Limits;
 pub struct Bounds {
     limits: Limits,
     pub(crate) marks: Marks,
+    /// When somebody was refused a buffer last.
+    buffer_refused: Cell<Option<Duration>>,
 }
 
 impl Bounds {
@@ -26,7 +28,7 @@ impl Bounds {
         let mut marks = Marks::new(&limits);
         // What the share comes to says more than the divisor.
         marks.pool_shares.limit = limits.pool_share_bytes().into();
-        Self { limits, marks }
+        Self { limits, marks, buffer_refused: Cell::new(None) }
     }
 
     /// What became of each limit so far.
@@ -35,11 +37,22 @@ impl Bounds {
         self.marks.all().into_iter().map(Mark::read).collect()
     }
 
-    /// A buffer from the shard's pool.
+    /// A buffer from the shard's pool. Who gets none tells [`Bounds::refuse_buffer`].
     pub(crate) fn buffer<R: Runtime>(&self, runtime: &R, length_bytes: usize) -> Option<R::Buf> {
         let buffer = runtime.alloc(length_bytes);
         self.marks.pool_bytes.reach(self.pool_bytes.saturating_sub(runtime.pool_free_bytes()));
         buffer
+    }
+
+    /// Somebody is refused a buffer for the limit of `mark`. Tells its name.
+    pub(crate) fn refuse_buffer(&self, mark: &Mark, now: Duration) -> &'static str {
+        self.buffer_refused.set(Some(now));
+        mark.meet()
+    }
+
+    /// Whether somebody was refused a buffer since `since`.
+    pub(crate) fn buffers_are_short(&self, since: Duration) -> bool {
+        self.buffer_refused.get().is_some_and(|at| at >= since)
     }
 }
 
@@ -231,6 +244,7 @@ marks! {
         write_list_bytes,
     }
     Strikes {
+        stall_bytes,
         login_deadline,
         abort_deadline,
         data_out_deadline,
@@ -263,6 +277,16 @@ mod tests {
         bounds.marks.write_list_pdus.reach(usize::MAX);
         let exceeded: Vec<_> = bounds.readings().into_iter().filter(Reading::is_exceeded).collect();
         assert_eq!(exceeded.iter().map(|reading| reading.name).collect::<Vec<_>>(), ["task_set_tasks"]);
+    }
+
+    #[test]
+    fn buffers_are_short_from_a_refusal_on_for_those_who_waited_before_it() {
+        let bounds = Bounds::new(Limits::default());
+        let at = Duration::from_secs;
+        assert!(!bounds.buffers_are_short(at(0)));
+        assert_eq!(bounds.refuse_buffer(&bounds.marks.pool_shares, at(7)), "pool_shares");
+        assert!(bounds.buffers_are_short(at(7)));
+        assert!(!bounds.buffers_are_short(at(8)));
     }
 
     #[test]

@@ -111,6 +111,7 @@ catalogue! {
     "resources" {
         WorkerTooMany "worker-too-many": "There is one worker more than there may be.",
         BufferLeakOnAbort "buffer-leak-on-abort": "The buffer of an aborted read is never given back.",
+        TrickleKept "trickle-kept": "A WRITE whose data trickle keeps its buffer while others are refused.",
         PoolShareIgnored "pool-share-ignored": "One session's WRITEs may hold the whole buffer pool.",
         StalledWriteKept "stalled-write-kept": "A WRITE whose data never come is never given up.",
         SessionCycle "session-cycle": "A session that ends keeps the commands that waited for a gap, and they keep it.",

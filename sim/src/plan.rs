@@ -149,6 +149,8 @@ pub struct TargetPlan {
     pub clock_origin_us: u64,
     /// Tasks of one logical unit that its disk never finished.
     pub disowned_tasks: u32,
+    /// Data that WRITEs have to get in an initiator's stall while buffers are short.
+    pub stall_bytes: usize,
 }
 
 impl Default for TargetPlan {
@@ -182,6 +184,7 @@ impl Default for TargetPlan {
             initial_ttt: 0,
             clock_origin_us: 0,
             disowned_tasks: limits.disowned_tasks,
+            stall_bytes: limits.stall_bytes,
         }
     }
 }
@@ -213,6 +216,7 @@ impl TargetPlan {
             initiator_stall: ms(self.initiator_stall_ms),
             pool_shares: self.pool_shares,
             disowned_tasks: self.disowned_tasks,
+            stall_bytes: self.stall_bytes,
             ..Limits::default()
         }
     }

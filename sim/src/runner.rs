@@ -110,6 +110,7 @@ impl Run {
         let units = plan.units.iter().map(UnitPlan::unit).collect();
         let mut shared = Shared::new(plan.seed, TARGET_NAME, units);
         shared.pool_share_bytes = plan.target.pool_bytes / plan.target.pool_shares.max(1) as usize;
+        shared.stall_bytes = plan.target.stall_bytes;
         shared.initiator_stall = Duration::from_millis(plan.target.initiator_stall_ms);
         let links = plan.links.iter().cloned().chain([AUDIT_LINK]).collect();
         let network = Network::new(executor.clock(), plan.seed, links, trace.clone(), observers.tap());

@@ -245,7 +245,7 @@ impl<R: Runtime> Driver<R> {
             None => Err(TransferError::Unsolicited),
         };
         if checked.is_ok() && bytes > 0 {
-            self.session.data_heard.set(self.session.connection.heard());
+            self.session.data_came(bytes);
         }
         match checked {
             Ok(range) => Sink::DataOut { task, next: range.start as usize, checked: Ok(()) },

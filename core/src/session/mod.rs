@@ -71,6 +71,9 @@ pub struct Session<R: Runtime> {
     gap_since: Cell<Option<Duration>>,
     /// When data of any WRITE came last: those behind it on the connection have to wait for them.
     pub(crate) data_heard: Cell<Duration>,
+    /// When `stall_bytes` of data had come last, and how many came since.
+    pace_kept: Cell<Duration>,
+    data_since_pace: Cell<usize>,
     next_ttt: Cell<Ttt>,
     /// Task management functions that have not been answered.
     pub(crate) managing: Cell<u32>,
@@ -111,6 +114,8 @@ impl<R: Runtime> Session<R> {
             pool_held: Rc::default(),
             gap_since: Cell::new(None),
             data_heard: Cell::new(Duration::ZERO),
+            pace_kept: Cell::new(Duration::ZERO),
+            data_since_pace: Cell::new(0),
             next_ttt: Cell::new(first_ttt),
             managing: Cell::new(0),
             leaving: Cell::new(false),

@@ -65,6 +65,7 @@ impl<R: Runtime> Session<R> {
             pool_share: RefCell::default(),
             fence: RefCell::default(),
             heard: Cell::new(self.connection.heard()),
+            asked: Cell::new(self.connection.heard()),
             changed: Notify::default(),
         });
         if Attribute::from_wire(command.attribute).is_none() {
@@ -99,14 +100,17 @@ impl<R: Runtime> Session<R> {
                 return;
             }
             // Nobody may take all of the pool with WRITEs whose data never come.
-            let (wanted, marks) = (wanted as usize, &self.limits.marks);
-            let Some(share) = PoolShare::take(&self.pool_held, wanted, &self.limits) else {
-                return self.refuse_full(task, Status::BUSY, &marks.pool_shares);
+            let (limits, runtime) = (&self.limits, &self.connection.runtime);
+            let free = runtime.pool_free_bytes();
+            let Some(buffer) = limits.buffer(runtime, wanted as usize) else {
+                return self.refuse_buffer(task, &limits.marks.pool_bytes);
             };
-            let Some(buffer) = self.limits.buffer(&self.connection.runtime, wanted) else {
-                return self.refuse_full(task, Status::BUSY, &marks.pool_bytes);
+            // What it takes of the pool may be more than was asked for.
+            let left = runtime.pool_free_bytes();
+            let Some(share) = PoolShare::take(&self.pool_held, free - left, left, limits) else {
+                return self.refuse_buffer(task, &limits.marks.pool_shares);
             };
-            marks.transfer_bytes.reach(wanted);
+            limits.marks.transfer_bytes.reach(wanted as usize);
             *task.pool_share.borrow_mut() = Some(share);
             *task.data_out.borrow_mut() = Some(buffer);
         }
@@ -127,9 +131,26 @@ impl<R: Runtime> Session<R> {
     }
 
     fn refuse_full(&self, task: &Task<R>, status: Status, mark: &Mark) {
-        let limit = mark.meet();
-        self.event(&Event::LimitMet { limit });
+        self.event(&Event::LimitMet { limit: mark.meet() });
         task.refuse(Refusal::Full(status));
+    }
+
+    fn refuse_buffer(&self, task: &Task<R>, mark: &Mark) {
+        let limit = self.limits.refuse_buffer(mark, self.connection.runtime.now());
+        self.event(&Event::LimitMet { limit });
+        task.refuse(Refusal::Full(Status::BUSY));
+    }
+
+    /// So much data of a WRITE came.
+    pub(crate) fn data_came(&self, bytes: usize) {
+        let now = self.connection.heard();
+        self.data_heard.set(now);
+        let sum = self.data_since_pace.get() + bytes;
+        let in_pace = sum >= self.limits.stall_bytes;
+        if in_pace {
+            self.pace_kept.set(now);
+        }
+        self.data_since_pace.set(if in_pace { 0 } else { sum });
     }
 
     /// When the first of the WRITEs that wait for data has waited too long.
@@ -139,11 +160,17 @@ impl<R: Runtime> Session<R> {
 
     fn data_due_of(&self, task: &Task<R>) -> Option<Duration> {
         let waits = task.state.get() == TaskState::Waiting && task.is_receiving();
-        (waits && !crate::planted!(StalledWriteKept))
-            .then(|| {
-                self.connection.overdue_at(task.heard.get().max(self.data_heard.get()), self.limits.initiator_stall)
-            })
-            .flatten()
+        if !waits || crate::planted!(StalledWriteKept) {
+            return None;
+        }
+        let heard = task.heard.get().max(self.data_heard.get());
+        self.connection.overdue_at(self.trickles_since(task).unwrap_or(heard), self.limits.initiator_stall)
+    }
+
+    /// Since when the data of the session have come too slowly for a WRITE to keep a buffer that others need.
+    fn trickles_since(&self, task: &Task<R>) -> Option<Duration> {
+        let since = task.asked.get().max(self.pace_kept.get());
+        (self.limits.buffers_are_short(since) && !crate::planted!(TrickleKept)).then_some(since)
     }
 
     /// Ends the WRITEs whose data have not gone on for too long: they hold buffers that others could use.
@@ -151,7 +178,8 @@ impl<R: Runtime> Session<R> {
         let stalled = |task: &&Rc<Task<R>>| self.data_due_of(task).is_some_and(|due| due <= now);
         let stalled: Vec<_> = self.tasks.borrow().values().filter(stalled).cloned().collect();
         for task in stalled {
-            self.limits.marks.initiator_stall.meet();
+            let marks = &self.limits.marks;
+            if self.trickles_since(&task).is_some() { &marks.stall_bytes } else { &marks.initiator_stall }.meet();
             self.data_violated(&task, TransferError::TooLate);
         }
     }
@@ -252,7 +280,11 @@ impl<R: Runtime> Session<R> {
             let open = task.transfer.borrow().as_ref().map_or(0, DataOutTransfer::open_r2ts);
             self.limits.marks.max_outstanding_r2t.reach(open);
             self.limits.marks.max_burst_bytes.reach(r2t.length as usize);
-            task.heard.set(self.connection.runtime.now());
+            let now = self.connection.runtime.now();
+            task.heard.set(now);
+            if r2t.r2t_sn == 0 {
+                task.asked.set(now);
+            }
             self.send_r2t(task, &r2t);
         }
     }

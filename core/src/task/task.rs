@@ -50,13 +50,13 @@ pub(crate) struct PoolShare {
 }
 
 impl PoolShare {
-    /// Adds `bytes` to what is `held`, unless that comes to too much. A session that holds nothing always may.
-    pub(crate) fn take(held: &Rc<Cell<usize>>, bytes: usize, limits: &Bounds) -> Option<Self> {
+    /// Adds `bytes`, which leave `left` in the pool, to what is `held`, unless that comes to too much.
+    pub(crate) fn take(held: &Rc<Cell<usize>>, bytes: usize, left: usize, limits: &Bounds) -> Option<Self> {
+        if !limits.may_hold(held.get(), bytes, left) && !crate::planted!(PoolShareIgnored) {
+            return None;
+        }
         let sum = held.get() + bytes;
         if held.get() > 0 {
-            if sum > limits.pool_share_bytes() && !crate::planted!(PoolShareIgnored) {
-                return None;
-            }
             limits.marks.pool_shares.reach(sum);
         }
         held.set(sum);
@@ -107,6 +107,8 @@ pub struct Task<R: Runtime> {
     pub(crate) fence: RefCell<Option<Fence>>,
     /// When it came, or when its last R2T was sent.
     pub(crate) heard: Cell<Duration>,
+    /// When it came, or when its first R2T was sent.
+    pub(crate) asked: Cell<Duration>,
     /// Its state became `Aborting`, `Disowned` or `Ended`, or its last Data-Out came.
     pub(crate) changed: Notify,
 }

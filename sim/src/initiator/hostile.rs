@@ -123,6 +123,7 @@ impl<W: World> Attacker<'_, W> {
             | Attack::NeverReads
             | Attack::HoldsData
             | Attack::GreedyWrites
+            | Attack::TrickledData
             | Attack::ImmediateFlood
             | Attack::OpenAndDrop => self.pace(step).await,
         }
@@ -143,11 +144,9 @@ impl<W: World> Attacker<'_, W> {
     fn complain(&self, oracle: &'static str, step: &AttackStep, message: &str) {
         // These rest on a write that waits for its data; the reset of another initiator ends it in silence, and so does
         // the target when it has waited for too long, which is what greedy writes are about.
-        let rests_on_write = matches!(
-            step.attack,
-            Attack::CommandAboveWindow | Attack::TagReused | Attack::DataAfterAbort | Attack::GreedyWrites
-        );
-        let greedy = step.attack == Attack::GreedyWrites;
+        let greedy = matches!(step.attack, Attack::GreedyWrites | Attack::TrickledData);
+        let rests_on_write =
+            greedy || matches!(step.attack, Attack::CommandAboveWindow | Attack::TagReused | Attack::DataAfterAbort);
         let stalled = !greedy && self.world.now() >= self.began + self.shared.initiator_stall;
         if rests_on_write && (stalled || self.shared.resets.borrow().since(self.mark, self.lun) > 0) {
             return;

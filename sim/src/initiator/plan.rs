@@ -599,6 +599,8 @@ pub enum Attack {
     SecondConnection,
     /// WRITEs that fill the window and whose data never come, or come late.
     GreedyWrites,
+    /// WRITEs for more than a share of the buffer pool, whose data come a few bytes at a time.
+    TrickledData,
     /// Data-Out behind a WRITE that is complete, in one go with it.
     DataBehindWrite,
     /// ABORT TASK of a command that never came, within the window or without.
@@ -660,6 +662,7 @@ impl Attack {
         Self::OpenAndDrop,
         Self::SecondConnection,
         Self::GreedyWrites,
+        Self::TrickledData,
         Self::DataBehindWrite,
         Self::AbortUnsent,
     ];

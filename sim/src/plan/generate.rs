@@ -166,6 +166,7 @@ fn target(draws: &mut Draws) -> TargetPlan {
             wrap.map_or(default.clock_origin_us, |wrap| wrap - before.unwrap_or(500_000))
         },
         disowned_tasks: as_u32(knob(&[1, 2, 4]), default.disowned_tasks),
+        stall_bytes: as_usize(knob(&[512, 16 << 10, 256 << 10]), default.stall_bytes),
     }
 }
 

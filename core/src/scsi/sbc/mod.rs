@@ -23,8 +23,9 @@ use crate::task::sense::Sense;
 
 /// A buffer from the pool, or BUSY.
 fn buffer<R: Runtime>(unit: &LogicalUnit<R>, length_bytes: usize) -> Result<R::Buf, Refusal> {
-    let limits = unit.limits();
-    limits.buffer(unit.runtime(), length_bytes).ok_or_else(|| Refusal::Busy(limits.marks.pool_bytes.meet()))
+    let (limits, runtime) = (unit.limits(), unit.runtime());
+    let refuse = || Refusal::Busy(limits.refuse_buffer(&limits.marks.pool_bytes, runtime.now()));
+    limits.buffer(runtime, length_bytes).ok_or_else(refuse)
 }
 
 /// What the initiator is told when a read from block `lba` on failed.

@@ -13,6 +13,12 @@ use super::peer::{Peer, solicited, variant};
 
 /// Data of one greedy WRITE.
 const GREEDY_BYTES: u32 = 256 * 1024;
+/// Data of a WRITE at a time that trickle.
+const DROP_BYTES: usize = 16;
+/// Times that they come in an initiator's stall.
+const ROUNDS: u32 = 3;
+/// The pool is used up.
+const BUSY: u8 = 0x08;
 /// A larger part of the pool is not filled.
 const FULL_SHARE_MAX: usize = 8 << 20;
 /// A target that waits longer for data is not waited for.
@@ -30,6 +36,7 @@ impl<W: World> Attacker<'_, W> {
         let result = match step.attack {
             Attack::NeverReads => self.never_read(&mut peer, step).await,
             Attack::GreedyWrites => self.greedy_writes(&mut peer, step).await,
+            Attack::TrickledData => self.trickle_data(&mut peer, step).await,
             Attack::HoldsData => self.hold_data(&mut peer, step).await,
             _ => flood(&mut peer, step).await,
         };
@@ -121,6 +128,46 @@ impl<W: World> Attacker<'_, W> {
         held.retain(|tag| peer.is_open(*tag));
         if !held.is_empty() {
             self.complain("S4", step, &format!("WRITEs {held:x?} wait for data that never came, {stall:?} and longer"));
+        }
+        Ok(())
+    }
+
+    /// WRITEs whose data trickle keep no buffers while others, here of the same session, are refused them.
+    async fn trickle_data(&mut self, peer: &mut Peer<W>, step: &AttackStep) -> Result<(), LinkError> {
+        let (share, stall) = (self.shared.pool_share_bytes, self.shared.initiator_stall);
+        let blocks = (GREEDY_BYTES / peer.unit.block_bytes).min(peer.unit.blocks as u32);
+        let bytes = (blocks * peer.unit.block_bytes) as usize;
+        if share > FULL_SHARE_MAX || stall > LONG_STALL || self.shared.stall_bytes <= ROUNDS as usize * DROP_BYTES {
+            return Ok(());
+        }
+        // One that waits from the start, and all that come after it until one is refused.
+        let first = peer.open_write(step.amount, blocks, 0xa1).await?;
+        let r2t = peer.await_answer(opcode::R2T, first.tag).await?;
+        let (tag, start) = (r2t.target_transfer_tag(), r2t.buffer_offset() as usize);
+        let until = self.world.now() + 2 * stall + Duration::from_secs(5);
+        let mut round = 0;
+        while peer.is_open(first.tag) && self.world.now() < until {
+            let room = peer.max_cmd_sn.wrapping_sub(peer.cmd_sn).wrapping_add(1).min(2 + (share / bytes) as u32);
+            for number in 0..room {
+                peer.open_write(step.amount.wrapping_add(number), blocks, 0xa1).await?;
+            }
+            let at = start + round as usize * DROP_BYTES;
+            peer.data(&first, tag, round, at..at + DROP_BYTES, false).await?;
+            round += 1;
+            let heard = peer.attend(stall / ROUNDS).await?;
+            if !heard.iter().any(|pdu| pdu.opcode() == opcode::SCSI_RESPONSE && pdu.status() == BUSY) {
+                // Nobody is refused a buffer: then it may keep its own.
+                return Ok(());
+            }
+        }
+        peer.ping().await?;
+        if peer.is_open(first.tag) {
+            let story = format!(
+                "WRITE {:x} got {round} times {DROP_BYTES} bytes in {:?} and keeps its buffer",
+                first.tag,
+                2 * stall
+            );
+            self.complain("S4", step, &story);
         }
         Ok(())
     }
