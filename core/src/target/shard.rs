@@ -15,7 +15,7 @@ use crate::connection::opening::Opening;
 use crate::env::{ByteStream, Close, Runtime, ShardMessage};
 use crate::event::Event;
 use crate::high_water::{Bounds, Reading};
-use crate::id::{ConnectionId, NexusId, ShardId};
+use crate::id::{ConnectionId, NexusId, ShardId, machine};
 use crate::logical_unit::{Device, LogicalUnit};
 use crate::session::{Session, SessionKey};
 use crate::sync::{Notify, within};
@@ -33,7 +33,7 @@ pub struct Shard<R: Runtime> {
     pub(crate) limits: Rc<Bounds>,
     pub(crate) targets: Vec<Rc<TargetShare<R>>>,
     sessions: RefCell<BTreeMap<NexusId, Rc<Session<R>>>>,
-    /// Connections in login phase, by peer address.
+    /// Connections in login phase, by the machine that they come from.
     logins: RefCell<BTreeMap<IpAddr, u32>>,
     pub(crate) stopping: Cell<bool>,
     pub(crate) next_request: Cell<u64>,
@@ -114,14 +114,15 @@ impl<R: Runtime> Shard<R> {
             return stream.close(Close::Abort);
         };
         self.limits.marks.connections.reach(self.node.connections() as usize);
-        let logins = self.logins.borrow().get(&peer.ip()).copied().unwrap_or(0);
+        let machine = machine(peer.ip());
+        let logins = self.logins.borrow().get(&machine).copied().unwrap_or(0);
         if logins >= self.limits.logins_per_peer {
             let limit = self.limits.marks.logins_per_peer.meet();
             self.runtime.event(&Event::ConnectionRefused { peer, limit });
             return stream.close(Close::Abort);
         }
         self.limits.marks.logins_per_peer.reach(logins as usize + 1);
-        *self.logins.borrow_mut().entry(peer.ip()).or_default() += 1;
+        *self.logins.borrow_mut().entry(machine).or_default() += 1;
         let id = self.node.next_connection();
         self.runtime.event(&Event::ConnectionOpened { connection: id, peer });
         self.runtime.spawn(self.clone().log_in(id, stream, peer, local, slot));
@@ -241,7 +242,7 @@ impl<R: Runtime> Shard<R> {
         let opening = Opening::default();
         let negotiation = login_phase::negotiate::<R>(&stream, &identity, login, &opening);
         let result = within(&self.runtime, self.limits.login_deadline, negotiation).await;
-        self.login_over(peer.ip());
+        self.login_over(machine(peer.ip()));
         let why = match result {
             Some(Ok(logged_in)) => return self.hand_over(id, stream, local, logged_in, slot).await,
             Some(Err(LoginFailure::Refused(status))) => {
@@ -265,12 +266,12 @@ impl<R: Runtime> Shard<R> {
         why
     }
 
-    fn login_over(&self, peer: IpAddr) {
+    fn login_over(&self, machine: IpAddr) {
         let mut logins = self.logins.borrow_mut();
-        if let Some(count) = logins.get_mut(&peer) {
+        if let Some(count) = logins.get_mut(&machine) {
             *count -= 1;
             if *count == 0 {
-                logins.remove(&peer);
+                logins.remove(&machine);
             }
         }
     }
