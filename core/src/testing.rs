@@ -148,7 +148,7 @@ impl Runtime for TestRuntime {
     }
 
     fn event(&self, event: &Event) {
-        self.0.events.borrow_mut().push(*event);
+        self.0.events.borrow_mut().push(event.clone());
     }
 
     fn park(&self, stream: NoStream) {

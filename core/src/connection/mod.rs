@@ -182,6 +182,11 @@ impl<R: Runtime> Connection<R> {
         }
     }
 
+    /// Why it was closed from this side, if it was.
+    pub(crate) fn why_closed(&self) -> Option<&'static str> {
+        self.closing.get()
+    }
+
     pub(crate) fn is_closed(&self) -> bool {
         self.closing.get().is_some()
     }

@@ -70,7 +70,7 @@ impl<R: Runtime> Shard<R> {
             let next = match session.succession.close() {
                 Some(successor) => Some(self.continue_session(&session, *successor)),
                 None => {
-                    self.end_session(&session);
+                    self.end_session(&session, why);
                     None
                 }
             };
@@ -167,10 +167,12 @@ impl<R: Runtime> Shard<R> {
             }
         }
         let (connection, discovery) = (handoff.id, handoff.key.is_none());
+        let initiator = handoff.logged_in.outcome.initiator_name.as_str().into();
+        let target = handoff.key.as_ref().map(|key| self.targets[key.target].device.name.as_str().into());
         let negotiated = handoff.logged_in.outcome.negotiated.clone();
         let identity = Identity { nexus, tsih, key: handoff.key.clone(), negotiated };
         let begun = self.begin(newcomer, identity);
-        self.runtime.event(&Event::SessionStarted { connection, nexus, discovery });
+        self.runtime.event(&Event::SessionStarted { connection, nexus, discovery, initiator, target });
         begun
     }
 
@@ -249,7 +251,7 @@ impl<R: Runtime> Shard<R> {
         }
     }
 
-    fn end_session(&self, session: &Rc<Session<R>>) {
+    fn end_session(&self, session: &Rc<Session<R>>, why: &'static str) {
         if let Some(target) = &session.target {
             for unit in target.device.luns.values() {
                 unit.detach(session.nexus);
@@ -262,7 +264,8 @@ impl<R: Runtime> Shard<R> {
             directory.release(key);
         }
         drop(directory);
-        self.runtime.event(&Event::SessionEnded { nexus: session.nexus });
+        self.runtime
+            .event(&Event::SessionEnded { nexus: session.nexus, why: session.connection.why_closed().unwrap_or(why) });
         self.mark_ended(session);
     }
 

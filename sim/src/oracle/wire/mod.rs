@@ -132,7 +132,7 @@ impl WireOracle {
                 }
             }
             Event::ConnectionClosed { connection, why } => self.core_closed(at, connection, why),
-            Event::SessionEnded { nexus } => {
+            Event::SessionEnded { nexus, .. } => {
                 let ended = self.names.nexuses.remove(&nexus);
                 self.shared.sessions.retain(|_, session| Some(session.connection) != ended);
             }
