@@ -92,6 +92,18 @@ impl Limits {
         let shares = if held == 0 { 2 } else { self.pool_shares.max(2) as usize };
         held + bytes <= left / (shares - 1)
     }
+
+    /// How long a reset waits for all shards: each waits for data on their way and for its back end.
+    #[must_use]
+    pub fn reset_deadline(&self) -> Duration {
+        (self.abort_deadline + self.data_out_deadline) * 2
+    }
+
+    /// The longest that a task management function takes: a reset that first waits for the commands before it.
+    #[must_use]
+    pub fn task_management_deadline(&self) -> Duration {
+        self.data_out_deadline + self.reset_deadline()
+    }
 }
 
 impl Default for Limits {

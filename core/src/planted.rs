@@ -103,6 +103,9 @@ catalogue! {
         LbaCheckWraps "lba-check-wraps": "The check of LBA plus length wraps around.",
         UnmappedLunServed "unmapped-lun-served": "A LUN that is not mapped is served by LUN 0.",
     }
+    "inventory" {
+        AbsentCommandListed "absent-command-listed": "REPORT SUPPORTED OPERATION CODES names a command that is not there.",
+    }
     "concurrency" {
         LostWakeUp "lost-wake-up": "Once the queue was four deep, a task that comes alone wakes no worker.",
         AnswerIgnored "answer-ignored": "A peer that answers a NOP-In is given up all the same.",

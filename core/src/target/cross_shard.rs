@@ -56,7 +56,7 @@ impl<R: Runtime> Shard<R> {
         self.post_to_others(|| CrossShard::Reset { request, from: self.id, target, lun, attention });
         self.reset_here(target, lun, attention, Some(issuer)).await;
         // Each shard bounds its own aborts; this only guards against a shard that is gone.
-        let limit = (self.limits.abort_deadline + self.limits.data_out_deadline) * 2;
+        let limit = self.limits.reset_deadline();
         let all = self.acknowledged.until(|| {
             let open = self.unacknowledged.borrow().get(&request).copied().unwrap_or(0);
             (open == 0).then_some(())

@@ -16,6 +16,11 @@ use crate::target::Shard;
 use crate::task::Task;
 use crate::wire::{TaskManagementRequest as Request, TaskManagementResponse as Response};
 
+/// The functions that a logical unit supports, as REPORT SUPPORTED TASK MANAGEMENT FUNCTIONS tells. The resets of the
+/// target are no matter of a logical unit.
+pub(crate) const OF_A_LOGICAL_UNIT: [u8; 4] =
+    [Request::ABORT_TASK, Request::ABORT_TASK_SET, Request::CLEAR_TASK_SET, Request::LOGICAL_UNIT_RESET];
+
 /// Carries out `request` and answers it.
 ///
 /// `immediate_before`: the immediate commands that had come when it came; their CmdSN does not tell.

@@ -366,6 +366,28 @@ pub enum Verb {
         /// Allocation length in bytes.
         allocation: u32,
     },
+    /// REPORT SUPPORTED OPERATION CODES.
+    SupportedCommands {
+        /// Logical unit.
+        lun: u16,
+        /// Zero: all commands. Else one of those that are there, or that are not.
+        which: u8,
+        /// With reporting option 011b, where there is a choice.
+        either: bool,
+        /// With the command timeouts descriptor.
+        timeouts: bool,
+        /// Allocation length in bytes.
+        allocation: u16,
+    },
+    /// REPORT SUPPORTED TASK MANAGEMENT FUNCTIONS.
+    SupportedFunctions {
+        /// Logical unit.
+        lun: u16,
+        /// With the extended parameter data.
+        extended: bool,
+        /// Allocation length in bytes, four or more.
+        allocation: u8,
+    },
     /// A command that no disk knows: CHECK CONDITION 05/20/00.
     Unknown {
         /// Logical unit.

@@ -115,7 +115,7 @@ fn generator_makes_every_verb_and_every_attack() {
         }
     }
     assert_eq!(attacks.len(), Attack::ALL.len());
-    assert_eq!(verbs.len(), 30, "{verbs:?}");
+    assert_eq!(verbs.len(), 32, "{verbs:?}");
 }
 
 #[test]

@@ -3,10 +3,12 @@
 mod access;
 mod capacity;
 mod cdb;
+mod command_table;
 mod durability;
 mod fence;
 mod inquiry;
 mod mode_sense;
+mod report_supported;
 mod start_stop_unit;
 mod unit_attention;
 mod verify;

@@ -60,7 +60,9 @@ impl InitiatorPlan {
         if draws.chance(1, 3) {
             steps.iter_mut().for_each(|step| step.flat = draws.chance(1, 3));
         }
-        Self { steps, keeps_session, goes_on: draws.chance(1, 2), ..plan }
+        let goes_on = draws.chance(1, 2);
+        workload.inventory(draws, &mut steps);
+        Self { steps, keeps_session, goes_on, ..plan }
     }
 }
 
@@ -193,6 +195,27 @@ impl<'a> Workload<'a> {
             let at = draws.below(steps.len() as u64 + 1) as usize;
             let immediate = draws.chance(1, 16);
             insert(steps, at, Attribute::Simple, immediate, Verb::StartStop { lun, start, early, no_flush });
+        }
+    }
+
+    /// Puts a few questions for what is supported among the steps.
+    fn inventory(&self, draws: &mut Draws, steps: &mut Vec<Step>) {
+        for _ in 0..*draws.pick(&[0, 0, 1, 2]) {
+            let lun = draws.pick(self.luns).lun;
+            let verb = if draws.chance(3, 4) {
+                Verb::SupportedCommands {
+                    lun,
+                    which: if draws.chance(1, 2) { 0 } else { draws.between(1, 255) as u8 },
+                    either: draws.chance(1, 2),
+                    timeouts: draws.chance(1, 3),
+                    allocation: *draws.pick(&[4_096, 4_096, 4, 18, 100, 0]),
+                }
+            } else {
+                let allocation = *draws.pick(&[16, 4, 12, 255]);
+                Verb::SupportedFunctions { lun, extended: draws.chance(1, 2), allocation }
+            };
+            let at = draws.below(steps.len() as u64 + 1) as usize;
+            insert(steps, at, Attribute::Simple, draws.chance(1, 16), verb);
         }
     }
 
