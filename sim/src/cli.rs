@@ -6,7 +6,7 @@ mod report;
 mod repro;
 
 use std::io::Write;
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -75,9 +75,15 @@ enum Command {
         /// The first seed.
         #[arg(long, default_value = "0x0", value_parser = parse_seed)]
         seed_base: u64,
+        /// How often to try each bug, with other seeds each time.
+        #[arg(long, default_value = "1")]
+        repeats: NonZeroU64,
         /// Only this bug.
         #[arg(long, value_parser = planted_name)]
         only: Option<String>,
+        /// Writes what each try came to into this file, as JSON.
+        #[arg(long)]
+        json: Option<PathBuf>,
         /// How many seeds at a time.
         #[arg(long)]
         jobs: Option<NonZeroUsize>,
@@ -140,8 +146,9 @@ fn dispatch(command: Command) -> u8 {
             self_test_first(|| repro::run(&what, trace, profile, planted))
         }
         Command::SelfTest => self_test(),
-        Command::Mutants { seeds, seed_base, only, jobs: count, profile } => {
-            self_test_first(|| mutants::run(seeds, seed_base, only.as_deref(), jobs(count), profile))
+        Command::Mutants { seeds, seed_base, repeats, only, json, jobs: count, profile } => {
+            let effort = mutants::Effort { seeds, seed_base, repeats: repeats.get(), jobs: jobs(count), profile };
+            self_test_first(|| mutants::run(&effort, only.as_deref(), json.as_deref()))
         }
         Command::Plan { seed, profile } => {
             print!("{}", Plan::generate(seed, profile).to_toml());

@@ -46,6 +46,8 @@ pub struct DiskSpeed {
 #[derive(Clone)]
 pub struct SimDisk {
     device: Rc<Device>,
+    /// Which opening of the file: systems tell an error of several writes once to each.
+    file: u16,
 }
 
 struct Device {
@@ -85,6 +87,12 @@ struct Operation {
     /// What of the buffer is moved.
     range: Range<usize>,
     offset_bytes: u64,
+    /// Through which opening of the file.
+    file: u16,
+    /// Durable writes that found no space, of which this one is told in their place.
+    untold: Vec<Self>,
+    /// It found no space, and another one was told: it does nothing and succeeds.
+    lost: bool,
     done: Rc<Done>,
 }
 
@@ -100,6 +108,8 @@ enum Kind {
 struct Done {
     result: RefCell<Option<(io::Result<usize>, Option<SimBuf>)>>,
     waker: RefCell<Option<Waker>>,
+    /// Succeed once the target has taken the failure that was told in their place.
+    untold: RefCell<Vec<Operation>>,
 }
 
 impl SimDisk {
@@ -127,7 +137,8 @@ impl SimDisk {
             worker: None,
         };
         let (direct, state) = (Cell::new(false), RefCell::new(state));
-        Self { device: Rc::new(Device { seed, lun, direct, clock, geometry, speed, trace, history, state }) }
+        let device = Device { seed, lun, direct, clock, geometry, speed, trace, history, state };
+        Self { device: Rc::new(device), file: 0 }
     }
 
     /// The same disk, used past the page cache: what it moves are whole logical blocks.
@@ -135,6 +146,12 @@ impl SimDisk {
     pub fn direct(self) -> Self {
         self.device.direct.set(true);
         self
+    }
+
+    /// The same disk, opened for the `file`th time.
+    #[must_use]
+    pub fn opened(&self, file: u16) -> Self {
+        Self { device: self.device.clone(), file }
     }
 
     /// Completes operations as they come due; the task of the device itself.
@@ -213,7 +230,8 @@ impl SimDisk {
     #[must_use]
     pub fn buffers_held(&self) -> usize {
         let state = self.device.state.borrow();
-        state.in_flight.values().chain(&state.hung).filter(|operation| operation.buf.is_some()).count()
+        let operations = state.in_flight.values().chain(&state.hung);
+        operations.map(|operation| usize::from(operation.buf.is_some()) + operation.untold.len()).sum()
     }
 
     /// The device's own unit of atomicity, in bytes.
@@ -242,15 +260,18 @@ impl SimDisk {
             return (Err(io::ErrorKind::ReadOnlyFilesystem.into()), buf);
         }
         let done = Rc::new(Done::default());
-        self.device.issue(Operation { kind, buf, range, offset_bytes, done: done.clone() });
-        poll_fn(|cx| match done.result.borrow_mut().take() {
+        let (file, untold, lost) = (self.file, Vec::new(), false);
+        self.device.issue(Operation { kind, buf, range, offset_bytes, file, untold, lost, done: done.clone() });
+        let result = poll_fn(|cx| match done.result.borrow_mut().take() {
             Some(result) => Poll::Ready(result),
             None => {
                 *done.waker.borrow_mut() = Some(cx.waker().clone());
                 Poll::Pending
             }
         })
-        .await
+        .await;
+        self.device.succeed_untold(done.untold.take());
+        result
     }
 }
 
@@ -313,6 +334,12 @@ impl Device {
 
     fn complete(&self, mut operation: Operation) {
         let result = self.apply(&mut operation);
+        if result.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::StorageFull)
+            && operation.untold.is_empty()
+            && self.passes_on(&mut operation)
+        {
+            return;
+        }
         let how = match &result {
             Ok(moved) if *moved == operation.range.len() => "done",
             Ok(_) => "short",
@@ -322,9 +349,44 @@ impl Device {
             Err(_) => "failed",
         };
         self.record(&operation, how);
+        *operation.done.untold.borrow_mut() = std::mem::take(&mut operation.untold);
         *operation.done.result.borrow_mut() = Some((result, operation.buf.take()));
         if let Some(waker) = operation.done.waker.borrow_mut().take() {
             waker.wake();
+        }
+    }
+
+    /// Of several durable writes that are under way while there is no space, a system tells one, which need not be one whose
+    /// blocks were lost (D14): another one fails in the place of `operation`. Tells whether there was one.
+    fn passes_on(&self, operation: &mut Operation) -> bool {
+        let mut state = self.state.borrow_mut();
+        let key = u64::from(self.lun) << 48 | state.transfers;
+        if operation.kind != Kind::Write(Durability::Durable) || Draws::new(self.seed, "disk-untold", key).chance(1, 2)
+        {
+            return false;
+        }
+        let beside =
+            |other: &&mut Operation| other.kind == operation.kind && other.file == operation.file && !other.lost;
+        let Some(told) = state.in_flight.values_mut().find(beside) else { return false };
+        told.untold.push(Operation {
+            lost: true,
+            untold: Vec::new(),
+            buf: operation.buf.take(),
+            range: operation.range.clone(),
+            done: operation.done.clone(),
+            ..*operation
+        });
+        self.record(operation, "lost");
+        true
+    }
+
+    /// The one that was told has failed: the others succeed, a little later.
+    fn succeed_untold(&self, operations: Vec<Operation>) {
+        let mut state = self.state.borrow_mut();
+        for operation in operations {
+            let due = self.clock.now() + Duration::from_micros(1);
+            state.enqueue(due, operation);
+            state.wake();
         }
     }
 
@@ -333,6 +395,12 @@ impl Device {
         let mut state = self.state.borrow_mut();
         let state = &mut *state;
         let (offset_bytes, range) = (operation.offset_bytes, operation.range.clone());
+        if operation.lost {
+            return Ok(range.len());
+        }
+        if !operation.untold.is_empty() {
+            return Err(fault::no_space());
+        }
         match (operation.kind, &mut operation.buf) {
             (Kind::Read, Some(buf)) => {
                 let unit = if self.direct.get() { self.geometry.logical_block_bytes } else { 1 };

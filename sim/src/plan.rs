@@ -34,6 +34,9 @@ pub struct Plan {
     /// In one sentence, what this plan found: for plans that are kept.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub story: Option<String>,
+    /// The oracle that this plan breaks first with its planted bug: for plans that are kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub finds: Option<String>,
     /// Until then no fault strikes, and the faults' times and events count from then on. In microseconds.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub warm_up_us: u64,

@@ -106,12 +106,12 @@ impl Run {
         if let Some(file) = trace_file {
             trace.borrow_mut().write_to(file);
         }
-        let observers = Observers::new(&plan);
         let units = plan.units.iter().map(UnitPlan::unit).collect();
         let mut shared = Shared::new(plan.seed, TARGET_NAME, units);
         shared.pool_share_bytes = plan.target.pool_bytes / plan.target.pool_shares.max(1) as usize;
         shared.stall_bytes = plan.target.stall_bytes;
         shared.initiator_stall = Duration::from_millis(plan.target.initiator_stall_ms);
+        let observers = Observers::new(&plan, shared.violations.clone());
         let links = plan.links.iter().cloned().chain([AUDIT_LINK]).collect();
         let network = Network::new(executor.clock(), plan.seed, links, trace.clone(), observers.tap());
         let parts = ClusterParts {
@@ -196,7 +196,6 @@ impl Run {
         let mark = |message: &mut String| message.push_str(" (in the warm-up: no fault had struck)");
         self.shared.violations.borrow_mut().iter_mut().for_each(|violation| mark(&mut violation.message));
         self.failures.borrow_mut().iter_mut().for_each(|failure| mark(&mut failure.message));
-        self.observers.each_finding(|finding| mark(&mut finding.message));
     }
 
     /// What the plan says to come after the chaos, and the audits.
@@ -274,7 +273,7 @@ impl Run {
         let history = self.shared.history.borrow();
         let finding = |finding: oracle::Finding| Failure { oracle: finding.oracle, message: finding.message };
         failures.extend(oracle::check_history(&history).into_iter().map(finding));
-        failures.extend(self.observers.findings().into_iter().map(finding));
+        failures.extend(self.observers.finish().into_iter().map(finding));
         failures.truncate(FAILURES_MAX);
         let mut trace = self.trace.borrow_mut();
         let now = self.executor.clock().now();

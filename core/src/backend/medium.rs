@@ -76,7 +76,7 @@ impl<R: Runtime> Medium<R> {
         }
         // Another command's failure, recorded while this one was under way, casts doubt on this one too: a system tells
         // one of them only.
-        if durable && self.space_failures.get() != space_failures {
+        if durable && self.space_failures.get() != space_failures && !planted!(SpaceFailureAlone) {
             return Err(BackendError::NoSpace);
         }
         if self.shared.conditions().flush_failed() { Err(BackendError::FlushFailed) } else { Ok(()) }

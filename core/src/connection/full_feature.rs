@@ -176,6 +176,7 @@ impl<R: Runtime> Driver<R> {
         limits.marks.ahs_bytes.reach(bhs.ahs_bytes());
         limits.marks.max_recv_data_segment_bytes.reach(bytes);
         match bhs.opcode() {
+            Opcode::TASK_MANAGEMENT_REQUEST if crate::planted!(StopHalfDeaf) => Sink::Drop,
             // A target that stops begins nothing new: it only takes the data of what it has begun.
             opcode if self.shard.stopping.get() && opcode != Opcode::DATA_OUT => Sink::Ignore,
             Opcode::SCSI_COMMAND => match ScsiCommand::parse(bhs) {

@@ -33,7 +33,7 @@ pub struct Connection<R: Runtime> {
     limits: Rc<Bounds>,
     header_digest: bool,
     data_digest: bool,
-    stat_sn: Cell<SerialNumber>,
+    pub(crate) stat_sn: Cell<SerialNumber>,
     /// When the peer was last heard of.
     heard: Cell<Duration>,
     /// Since when it has received, without a pause for a full write list; `None` in such a pause.
@@ -103,8 +103,6 @@ impl<R: Runtime> Connection<R> {
 
     /// Takes the next StatSN.
     pub(crate) fn next_stat_sn(&self) -> SerialNumber {
-        #[cfg(simulation)]
-        crate::planted::share_stat_sn(&self.stat_sn);
         let stat_sn = self.stat_sn.get();
         self.stat_sn.set(stat_sn.next());
         stat_sn
@@ -138,7 +136,8 @@ impl<R: Runtime> Connection<R> {
 
     /// When the PDU that has begun to come is overdue.
     pub(crate) fn pdu_due(&self, limit: Duration) -> Option<Duration> {
-        self.overdue_at(self.receiving_since.get()?, limit)
+        let since = self.receiving_since.get().filter(|_| !crate::planted!(PduEndless))?;
+        self.overdue_at(since, limit)
     }
 
     /// Some of a PDU is there, and not all of it.

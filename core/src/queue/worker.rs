@@ -49,7 +49,7 @@ async fn carry_out<R: Runtime>(target: &Rc<TargetShare<R>>, task: &Rc<Task<R>>) 
         Either::Left(((), execute)) => {
             target.replace_worker(task);
             // What a command does beside the medium, as a stop does, must not happen after its abort.
-            if task.fence.borrow().is_some() {
+            if task.fence.borrow().is_some() || crate::planted!(StopAfterAbort) {
                 drop(execute.await);
             }
             task.fence.take();

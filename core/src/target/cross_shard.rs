@@ -83,6 +83,7 @@ impl<R: Runtime> Shard<R> {
         let aborts = self.sessions_of(target).into_iter().map(|session| async move {
             let is_issuer = issuer.is_some_and(|issuer| Rc::ptr_eq(issuer, &session));
             let owed = if is_issuer { Owed::Await } else { Owed::Drop };
+            let lun_filter = lun_filter.filter(|_| is_issuer || !crate::planted!(ResetTakesForeign));
             session.abort(&session.tasks_of(lun_filter), owed).await;
         });
         join_all(aborts).await;

@@ -192,6 +192,9 @@ impl<R: Runtime> Shard<R> {
             });
         }
         let begun = self.begin(successor, identity);
+        if crate::planted!(StatSnInherited) {
+            begun.session.connection.stat_sn.set(old.connection.stat_sn());
+        }
         self.runtime.event(&Event::SessionContinued { connection, nexus: old.nexus });
         self.mark_ended(old);
         begun

@@ -129,6 +129,10 @@ pub(super) fn input_output_error() -> io::Error {
     io::Error::from_raw_os_error(EIO)
 }
 
+pub(super) fn no_space() -> io::Error {
+    io::Error::from_raw_os_error(ENOSPC)
+}
+
 impl Faults {
     pub(super) fn add(&mut self, fault: DiskFault, now: Duration) {
         let until = |for_us| now.checked_add(Duration::from_micros(for_us)).unwrap_or(NEVER);
@@ -192,7 +196,7 @@ impl Faults {
     /// `sparse` tells whether the write needs space that the disk has not got yet.
     pub(super) fn write(&mut self, now: Duration, sparse: impl FnOnce() -> bool) -> Verdict {
         if now < self.full_until && sparse() {
-            return Verdict::Fails(io::Error::from_raw_os_error(ENOSPC));
+            return Verdict::Fails(no_space());
         }
         match self.strike(|fault| match fault {
             DiskFault::WriteError { count, .. } => Some(count),

@@ -159,6 +159,40 @@ fn errors_strike_as_often_and_where_they_should() {
     });
 }
 
+/// Two durable writes at once on a full disk, the first of which has no space: what they came to, and whether one tells
+/// the other's error. `file`: through which opening the second one goes.
+fn told_of_two(seed: u64, file: u16) -> [bool; 2] {
+    let end = run(seed, move |executor| async move {
+        let history = Rc::default();
+        let disk = disk(&executor, seed, &history);
+        write(&disk, 0, 1, 1, Durability::Durable).await.expect("no fault");
+        disk.inject(DiskFault::Full { for_us: 10_000_000 });
+        let beside = disk.opened(file);
+        let order = RefCell::new(Vec::new());
+        let note = |which: usize, result: io::Result<()>| order.borrow_mut().push((which, result.is_err()));
+        futures_util::join!(async { note(0, write(&disk, 100, 1, 2, Durability::Durable).await) }, async {
+            note(1, write(&beside, 0, 1, 2, Durability::Durable).await)
+        },);
+        assert_eq!(read(&disk, 100, 1).await, [0], "there was no space");
+        let order = order.into_inner();
+        let failed = |which| order.contains(&(which, true));
+        if failed(1) {
+            assert_eq!(order, [(1, true), (0, false)], "the failure comes first");
+            assert_eq!(read(&disk, 0, 1).await, [1]);
+        }
+        [failed(0), failed(1)]
+    });
+    end.expect("the story ends")
+}
+
+#[test]
+fn of_two_durable_writes_one_is_told_that_there_is_no_space() {
+    let told: Vec<_> = (0..40).map(|seed| told_of_two(seed, 0)).collect();
+    assert!(told.iter().all(|told| [[true, false], [false, true]].contains(told)), "{told:?}");
+    assert!(told.contains(&[true, false]) && told.contains(&[false, true]), "{told:?}");
+    assert!((0..40).all(|seed| told_of_two(seed, 1) == [true, false]), "another opening is told by itself");
+}
+
 #[test]
 fn hung_operation_completes_when_the_disk_is_healed() {
     story(|disk, clock, _| async move {

@@ -19,6 +19,10 @@ use super::shared::{Phase, Report, Shared};
 use super::world::World;
 use crate::history::{Event, OpId};
 
+/// A target that waits longer for what an initiator owes is not waited for.
+const LONG_STALL: Duration = Duration::from_secs(10);
+/// How much later than it must the target may notice that an initiator owes something for too long.
+const STALL_SLACK: Duration = Duration::from_secs(5);
 /// Attempts to log in before an attack is left out.
 const LOGINS_MAX: u32 = 5;
 
@@ -103,7 +107,8 @@ impl<W: World> Attacker<'_, W> {
             | Attack::LogoutElsewhere
             | Attack::TextFlood
             | Attack::DataBehindWrite
-            | Attack::AbortUnsent => self.order(step).await,
+            | Attack::AbortUnsent
+            | Attack::AbortConfirmed => self.order(step).await,
             Attack::CommandInLogin
             | Attack::Garbage
             | Attack::Http
@@ -124,6 +129,7 @@ impl<W: World> Attacker<'_, W> {
             | Attack::HoldsData
             | Attack::GreedyWrites
             | Attack::TrickledData
+            | Attack::PduDribbled
             | Attack::ImmediateFlood
             | Attack::OpenAndDrop => self.pace(step).await,
         }

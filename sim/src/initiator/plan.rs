@@ -627,6 +627,10 @@ pub enum Attack {
     DataBehindWrite,
     /// ABORT TASK of a command that never came, within the window or without.
     AbortUnsent,
+    /// A PDU that comes byte by byte, too slowly to come to its end in time.
+    PduDribbled,
+    /// ABORT TASK of a task of which one function has said that it is over while another one is still at work.
+    AbortConfirmed,
 }
 
 impl Attack {
@@ -687,6 +691,8 @@ impl Attack {
         Self::TrickledData,
         Self::DataBehindWrite,
         Self::AbortUnsent,
+        Self::PduDribbled,
+        Self::AbortConfirmed,
     ];
 }
 

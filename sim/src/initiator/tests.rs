@@ -318,6 +318,7 @@ fn attacks_blame_a_target_that_takes_everything() {
         (Attack::NameMissing, "I7"),
         (Attack::GreedyWrites, "S4"),
         (Attack::AbortUnsent, "T6"),
+        (Attack::AbortConfirmed, "T6"),
     ] {
         let (_, violations) = attack(BadTarget::Gullible, &[kind]);
         assert!(violations.iter().any(|violation| violation.oracle == oracle), "{kind:?}: {violations:?}");

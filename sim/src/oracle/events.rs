@@ -101,7 +101,13 @@ impl EventOracle {
     }
 
     /// What was found so far.
-    pub fn found(&mut self) -> &mut [Finding] {
+    #[must_use]
+    pub fn found(&self) -> &[Finding] {
+        &self.findings
+    }
+
+    /// The same, to be taken.
+    pub fn found_mut(&mut self) -> &mut Vec<Finding> {
         &mut self.findings
     }
 

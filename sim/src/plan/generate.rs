@@ -95,8 +95,8 @@ impl Plan {
         let families = families(&mut Draws::new(seed, "plan-swarm", 0));
         let faults = if families.is_empty() { 0 } else { scale.faults as u32 };
         let faults = (0..faults).map(|id| fault(id, &mut entity("plan-fault", id), &families, &scale)).collect();
-        let (planted, story) = (None, None);
-        Self { seed, profile, planted, story, warm_up_us, ending, target, units, links, initiators, faults }
+        let (planted, story, finds) = (None, None, None);
+        Self { seed, profile, planted, story, finds, warm_up_us, ending, target, units, links, initiators, faults }
     }
 }
 

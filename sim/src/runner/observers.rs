@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use quintain_core::event::Event;
 
+use crate::chunk::Chunk;
+use crate::initiator::Violation;
 use crate::oracle::Finding;
 use crate::oracle::wire::WireOracle;
 use crate::plan::Plan;
@@ -15,38 +17,68 @@ use crate::tap::Tap;
 /// What watches the wire and core's events.
 #[derive(Clone)]
 pub(super) struct Observers {
-    wire: Rc<RefCell<WireOracle>>,
+    watch: Rc<RefCell<Watch>>,
+}
+
+/// What it finds goes to what the initiators complain of, so that the rule that was broken first comes first.
+struct Watch {
+    wire: WireOracle,
+    violations: Rc<RefCell<Vec<Violation>>>,
 }
 
 impl Observers {
-    pub(super) fn new(plan: &Plan) -> Self {
-        Self { wire: Rc::new(RefCell::new(WireOracle::new(&plan.target.limits()))) }
+    pub(super) fn new(plan: &Plan, violations: Rc<RefCell<Vec<Violation>>>) -> Self {
+        let wire = WireOracle::new(&plan.target.limits());
+        Self { watch: Rc::new(RefCell::new(Watch { wire, violations })) }
     }
 
     /// Sees every byte.
     pub(super) fn tap(&self) -> Rc<RefCell<dyn Tap>> {
-        self.wire.clone()
+        self.watch.clone()
     }
 
     /// Sees every event of core.
     pub(super) fn sink(&self) -> EventSink {
-        let wire = self.wire.clone();
-        Rc::new(RefCell::new(move |at: Duration, event: &Event| wire.borrow_mut().event(at, event)))
+        let watch = self.watch.clone();
+        Rc::new(RefCell::new(move |at: Duration, event: &Event| watch.borrow_mut().with(|wire| wire.event(at, event))))
     }
 
     /// Hears of each death of the target's process.
     pub(super) fn process_ended(&self) -> Rc<dyn Fn()> {
-        let wire = self.wire.clone();
-        Rc::new(move || wire.borrow_mut().process_ended())
+        let watch = self.watch.clone();
+        Rc::new(move || watch.borrow_mut().with(WireOracle::process_ended))
     }
 
-    /// Each thing that was wrong so far.
-    pub(super) fn each_finding(&self, act: impl FnMut(&mut Finding)) {
-        self.wire.borrow_mut().each_finding(act);
+    /// The run is over: what was wrong and has not been told.
+    pub(super) fn finish(&self) -> Vec<Finding> {
+        self.watch.borrow_mut().wire.finish()
+    }
+}
+
+impl Watch {
+    fn with(&mut self, act: impl FnOnce(&mut WireOracle)) {
+        act(&mut self.wire);
+        let told = |Finding { oracle, message }| Violation { oracle, message };
+        if self.wire.has_findings() {
+            self.violations.borrow_mut().extend(self.wire.take_findings().map(told));
+        }
+    }
+}
+
+impl Tap for Watch {
+    fn opened(&mut self, connection: u64, at: Duration, initiator: u32) {
+        self.with(|wire| wire.opened(connection, at, initiator));
     }
 
-    /// What was wrong.
-    pub(super) fn findings(&self) -> Vec<Finding> {
-        self.wire.borrow_mut().finish()
+    fn received(&mut self, connection: u64, at: Duration, bytes: &Chunk) {
+        self.with(|wire| wire.received(connection, at, bytes));
+    }
+
+    fn sent(&mut self, connection: u64, at: Duration, bytes: &Chunk) {
+        self.with(|wire| wire.sent(connection, at, bytes));
+    }
+
+    fn closed(&mut self, connection: u64, at: Duration) {
+        self.with(|wire| wire.closed(connection, at));
     }
 }

@@ -57,6 +57,7 @@ impl InitiatorPlan {
         workload.compare(draws, &mut steps, commands);
         workload.stop(draws, &mut steps, commands);
         workload.abort(draws, &mut steps, commands);
+        workload.reinstate(draws, &mut steps, commands);
         if draws.chance(1, 3) {
             steps.iter_mut().for_each(|step| step.flat = draws.chance(1, 3));
         }
@@ -247,6 +248,21 @@ impl<'a> Workload<'a> {
             for (place, (attribute, immediate, verb)) in batch.into_iter().enumerate() {
                 insert(steps, at + place, attribute, immediate, verb);
             }
+        }
+    }
+
+    /// Puts WRITEs among the steps with a login right behind them that takes the place of their session: some are at the
+    /// back end when it comes.
+    fn reinstate(&self, draws: &mut Draws, steps: &mut Vec<Step>, commands: usize) {
+        let count = commands * *draws.pick(&[0, 1, 2]) / 150;
+        for _ in 0..count {
+            let (unit, at) = (draws.pick(self.luns), draws.below(steps.len() as u64 + 1) as usize);
+            let writes = draws.between(4, 16) as usize;
+            for place in 0..writes {
+                let verb = self.write(draws, unit, 16);
+                insert(steps, at + place, Attribute::Simple, false, verb);
+            }
+            insert(steps, at + writes, Attribute::Simple, false, Verb::Reinstate);
         }
     }
 

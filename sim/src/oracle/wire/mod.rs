@@ -165,9 +165,15 @@ impl WireOracle {
         self.events.process_ended();
     }
 
-    /// Everything that was found so far.
-    pub fn each_finding(&mut self, act: impl FnMut(&mut Finding)) {
-        self.findings.iter_mut().chain(self.events.found()).for_each(act);
+    /// Whether anything was found that nobody took.
+    #[must_use]
+    pub fn has_findings(&self) -> bool {
+        !self.findings.is_empty() || !self.events.found().is_empty()
+    }
+
+    /// What was found since it was last taken.
+    pub fn take_findings(&mut self) -> impl Iterator<Item = Finding> {
+        self.findings.drain(..).chain(self.events.found_mut().drain(..))
     }
 
     /// The run is over: everything that was found.
