@@ -1,6 +1,7 @@
 //! The command line.
 
 mod batch;
+mod explain;
 mod mutants;
 mod report;
 mod repro;
@@ -87,6 +88,13 @@ enum Command {
         #[arg(long, value_parser = planted_name)]
         planted: Option<String>,
     },
+    /// Tells which parts of a failing plan the failure needs, and when its faults have to strike.
+    Explain {
+        /// A seed (0x1f) or a plan (repro/0x1f.small.toml).
+        what: String,
+        #[command(flatten)]
+        common: Common,
+    },
     /// Checks the checker: planted anomalies must be rejected, good histories accepted.
     SelfTest,
     /// Measures the simulator's power: how many seeds until each planted bug is found.
@@ -160,6 +168,9 @@ fn dispatch(command: Command) -> u8 {
         }),
         Command::Repro { what, trace, profile, planted } => {
             self_test_first(|| repro::run(&what, trace, profile, planted))
+        }
+        Command::Explain { what, common } => {
+            self_test_first(|| explain::run(&what, common.profile, common.planted, jobs(common.jobs)))
         }
         Command::SelfTest => self_test(),
         Command::Mutants { seeds, seed_base, only, jobs: count, profile } => {

@@ -48,13 +48,13 @@ pub struct Plan {
     #[serde(default, serialize_with = "sparse::list")]
     pub units: Vec<UnitPlan>,
     /// The path of each initiator, by its index; one that is not here is [`Link::default`].
-    #[serde(default, serialize_with = "sparse::list")]
+    #[serde(default, serialize_with = "sparse::list", skip_serializing_if = "Vec::is_empty")]
     pub links: Vec<Link>,
     /// The initiators.
     #[serde(default, serialize_with = "sparse::list")]
     pub initiators: Vec<InitiatorPlan>,
     /// What goes wrong.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub faults: Vec<Fault>,
 }
 

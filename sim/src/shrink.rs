@@ -5,6 +5,7 @@
 //! same rule (delta debugging, of which only the "complement" half is needed, as every draw is keyed and one part of a
 //! plan moves no other). What is tried, and in which order, does not depend on how many are tried at a time.
 
+mod causes;
 mod edits;
 #[cfg(test)]
 mod tests;
@@ -17,6 +18,7 @@ use toml::Table;
 use crate::plan::Plan;
 use crate::runner::{self, Options};
 use crate::verdict::Failure;
+pub use causes::{Cause, Window, causes};
 use edits::{Edit, Pass};
 
 /// Real time for one run of a candidate: one that takes longer is not smaller in any useful sense.
@@ -152,15 +154,8 @@ impl Shrinker {
     /// Runs the candidates side by side; takes over the first that breaks the rule and says which it was.
     fn first_that_fails(&mut self, candidates: Vec<Option<Candidate>>) -> Option<usize> {
         self.runs += candidates.iter().flatten().count() as u64;
-        let rule = &self.rule;
-        let verdicts: Vec<Option<Vec<Failure>>> = std::thread::scope(|scope| {
-            let start = |candidate: &Option<Candidate>| {
-                let plan = candidate.as_ref().map(|candidate| candidate.plan.clone());
-                scope.spawn(move || plan.and_then(|plan| breaks(&plan, rule)))
-            };
-            let runs: Vec<_> = candidates.iter().map(start).collect();
-            runs.into_iter().map(|run| run.join().unwrap_or(None)).collect()
-        });
+        let plans: Vec<Option<&Plan>> = candidates.iter().map(|it| it.as_ref().map(|it| &it.plan)).collect();
+        let verdicts = side_by_side(&plans, &self.rule);
         let index = verdicts.iter().position(Option::is_some)?;
         let mut found = candidates.into_iter().zip(verdicts).nth(index);
         if let Some((Some(candidate), Some(failures))) = found.take() {
@@ -174,6 +169,14 @@ impl Shrinker {
     fn out_of_time(&self) -> bool {
         self.start.elapsed() > self.budget.time
     }
+}
+
+/// [`breaks`] for each of `plans`.
+fn side_by_side(plans: &[Option<&Plan>], rule: &str) -> Vec<Option<Vec<Failure>>> {
+    std::thread::scope(|scope| {
+        let runs: Vec<_> = plans.iter().map(|plan| scope.spawn(move || breaks((*plan)?, rule))).collect();
+        runs.into_iter().map(|run| run.join().unwrap_or(None)).collect()
+    })
 }
 
 /// What `plan` breaks, if `rule` is among it, that one first. A plan with a planted bug has to

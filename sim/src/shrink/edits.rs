@@ -18,6 +18,29 @@ impl Edit {
     fn new(path: &[Key], how: How) -> Self {
         Self { changes: vec![Change { path: path.to_vec(), how }] }
     }
+
+    /// What it takes away from `tree`, in the words of the plan: "step 243 of initiator 1: write, lun 3, lba 1".
+    pub(super) fn told(&self, tree: &Table) -> String {
+        let path = &self.changes[0].path;
+        let (mut value, mut list, mut parts) = (Value::Table(tree.clone()), "", Vec::new());
+        for key in path {
+            let Some(inner) = step(&mut value, key) else { break };
+            value = inner.clone();
+            match key {
+                Key::Field(name) => list = name,
+                Key::Element(_) => parts.push(named(list, &value)),
+            }
+        }
+        parts.reverse();
+        let whole = parts.join(" of ");
+        match (&value, path.last()) {
+            (Value::Table(table), Some(Key::Element(_))) => format!("{whole}: {}", inline(table)),
+            (Value::Table(table), _) if whole.is_empty() => format!("{list}: {}", inline(table)),
+            (Value::Table(table), _) => format!("{list} of {whole}: {}", inline(table)),
+            (value, _) if whole.is_empty() => format!("{list} = {value}"),
+            (value, _) => format!("{list} = {value} of {whole}"),
+        }
+    }
 }
 
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -226,4 +249,24 @@ fn walk(table: &Table, path: &mut Vec<Key>, visit: &mut dyn FnMut(&[Key], &Value
         }
         path.pop();
     }
+}
+
+/// "fault 6", by the name that the part has in the plan.
+fn named(list: &str, value: &Value) -> String {
+    let kind = list.trim_end_matches('s');
+    let name = ["id", "index", "lun"].into_iter().find_map(|key| value.get(key));
+    name.map_or_else(|| kind.to_owned(), |name| format!("{kind} {name}"))
+}
+
+/// The fields of a part in one line, without what it is called; lists of parts only by their length.
+fn inline(table: &Table) -> String {
+    let fields = table.iter().filter(|(name, _)| !["id", "index"].contains(&name.as_str()));
+    let told = fields.map(|(name, value)| match value {
+        Value::String(text) if ["verb", "fault", "what", "attack"].contains(&name.as_str()) => text.clone(),
+        Value::Boolean(true) => name.clone(),
+        Value::Table(inner) => format!("{name} {}", inline(inner)),
+        Value::Array(parts) if parts.iter().any(Value::is_table) => format!("{} {name}", parts.len()),
+        value => format!("{name} {value}"),
+    });
+    told.collect::<Vec<_>>().join(", ")
 }
