@@ -35,11 +35,19 @@ use image::{Image, Volatile};
 
 /// How fast a disk is.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(default)]
 pub struct DiskSpeed {
     /// The shortest time an operation takes, in microseconds.
     pub latency_min_us: u64,
     /// What it takes on top, on average, in microseconds.
     pub latency_tail_us: u64,
+}
+
+impl Default for DiskSpeed {
+    /// That of a solid-state disk.
+    fn default() -> Self {
+        Self { latency_min_us: 50, latency_tail_us: 20 }
+    }
 }
 
 /// A handle to a disk: what the target opens.

@@ -41,7 +41,7 @@ impl Faults {
             cluster: cluster.clone(),
             trace: trace.clone(),
             seed: plan.seed,
-            initiators: plan.initiators.len() as u32,
+            initiators: plan.initiators.iter().map(|initiator| initiator.index + 1).max().unwrap_or(0),
             warm_up: Duration::from_micros(plan.warm_up_us),
             over: Rc::default(),
             struck: Rc::default(),

@@ -31,6 +31,7 @@ pub mod plan;
 pub mod random;
 pub mod runner;
 pub mod runtime;
+pub mod shrink;
 pub mod tap;
 pub mod trace;
 pub mod verdict;

@@ -4,6 +4,7 @@
 //! other draw, neither here nor in the run.
 
 mod generate;
+mod sparse;
 #[cfg(test)]
 mod tests;
 
@@ -41,17 +42,22 @@ pub struct Plan {
     #[serde(default, skip_serializing_if = "is_zero")]
     pub warm_up_us: u64,
     /// How the run ends.
+    #[serde(default, skip_serializing_if = "is_zero")]
     pub ending: Ending,
     /// The target.
+    #[serde(default, serialize_with = "sparse::one", skip_serializing_if = "is_zero")]
     pub target: TargetPlan,
     /// Its logical units.
+    #[serde(default, serialize_with = "sparse::list")]
     pub units: Vec<UnitPlan>,
-    /// The path of each initiator.
+    /// The path of each initiator, by its index; one that is not here is [`Link::default`].
+    #[serde(default, serialize_with = "sparse::list", skip_serializing_if = "Vec::is_empty")]
     pub links: Vec<Link>,
     /// The initiators.
+    #[serde(default, serialize_with = "sparse::list")]
     pub initiators: Vec<InitiatorPlan>,
     /// What goes wrong.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub faults: Vec<Fault>,
 }
 
@@ -80,10 +86,11 @@ impl Profile {
 }
 
 /// What comes between the end of the faults and the last audit.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Ending {
     /// Audit, then power loss.
+    #[default]
     AuditThenPowerLoss,
     /// Power loss right after the chaos.
     PowerLoss,
@@ -227,6 +234,7 @@ impl TargetPlan {
 
 /// A logical unit and the disk behind it.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(default)]
 pub struct UnitPlan {
     /// Its number.
     pub lun: u16,
@@ -241,7 +249,23 @@ pub struct UnitPlan {
     /// Size in bytes.
     pub size_bytes: u64,
     /// How fast the disk is.
+    #[serde(serialize_with = "sparse::one", skip_serializing_if = "is_zero")]
     pub speed: DiskSpeed,
+}
+
+impl Default for UnitPlan {
+    /// A file of 4 MiB that is written through.
+    fn default() -> Self {
+        Self {
+            lun: 0,
+            kind: UnitKind::Fileio,
+            write_back: false,
+            block_bytes: 512,
+            physical_block_bytes: 4_096,
+            size_bytes: 4 << 20,
+            speed: DiskSpeed::default(),
+        }
+    }
 }
 
 /// What stores a logical unit.

@@ -86,6 +86,20 @@ pub fn planted_bug(name: &str) -> Option<planted::Bug> {
     planted::CATALOGUE.iter().find(|entry| entry.name == name).map(|entry| entry.bug)
 }
 
+/// The auditor is one initiator more.
+fn auditor(plan: &Plan) -> u32 {
+    let after = plan.initiators.iter().map(|initiator| initiator.index + 1).max().unwrap_or(0);
+    after.max(plan.links.len() as u32)
+}
+
+/// The path of each initiator and, behind these, of the auditor.
+fn links(plan: &Plan) -> Vec<Link> {
+    let mut links = plan.links.clone();
+    links.resize(auditor(plan) as usize, Link::default());
+    links.push(AUDIT_LINK);
+    links
+}
+
 struct Run {
     plan: Plan,
     executor: Executor,
@@ -112,8 +126,7 @@ impl Run {
         shared.stall_bytes = plan.target.stall_bytes;
         shared.initiator_stall = Duration::from_millis(plan.target.initiator_stall_ms);
         let observers = Observers::new(&plan, shared.violations.clone());
-        let links = plan.links.iter().cloned().chain([AUDIT_LINK]).collect();
-        let network = Network::new(executor.clock(), plan.seed, links, trace.clone(), observers.tap());
+        let network = Network::new(executor.clock(), plan.seed, links(&plan), trace.clone(), observers.tap());
         let parts = ClusterParts {
             executor: executor.clone(),
             network: network.clone(),
@@ -227,7 +240,7 @@ impl Run {
     async fn audit(&self) -> bool {
         self.enter("audit");
         self.shared.phase.set(Phase::Audit);
-        let world = SimWorld::new(&self.executor, &self.network, self.plan.links.len() as u32);
+        let world = SimWorld::new(&self.executor, &self.network, auditor(&self.plan));
         let (shared, units) = (self.shared.clone(), self.plan.units.iter().map(UnitPlan::unit).collect::<Vec<_>>());
         let audit = self.executor.on_node("auditor", async move { initiator::audit(world, shared, &units).await });
         match select(pin!(audit), self.executor.clock().sleep(RECOVERY_MAX)).await {
@@ -245,8 +258,8 @@ impl Run {
 
     /// Plays every initiator; completes when all have come to their end.
     fn start_initiators(&self) -> impl Future<Output = ()> + use<> {
-        let plays = self.plan.initiators.clone().into_iter().zip(0..).map(|(plan, index)| {
-            let world = SimWorld::new(&self.executor, &self.network, index);
+        let plays = self.plan.initiators.clone().into_iter().map(|plan| {
+            let world = SimWorld::new(&self.executor, &self.network, plan.index);
             let (shared, reports, executor) = (self.shared.clone(), self.reports.clone(), self.executor.clone());
             async move {
                 let play = async move { initiator::run(world, &plan, shared).await };

@@ -43,7 +43,8 @@ pub(super) fn run(what: &str, trace: Option<PathBuf>, profile: Profile, planted:
     EXIT_BUG
 }
 
-fn load(what: &str, profile: Profile) -> Result<Plan, String> {
+/// The plan of a seed, or of a file.
+pub(super) fn load(what: &str, profile: Profile) -> Result<Plan, String> {
     if what.ends_with(".toml") {
         let text = std::fs::read_to_string(what).map_err(|error| format!("{what} cannot be read: {error}"))?;
         let plan = Plan::from_toml(&text).map_err(|error| format!("{what} is not a plan: {error}"))?;
