@@ -168,13 +168,13 @@ fn summarize(rows: &[Row], effort: &Effort) {
     let found = rows.iter().filter(|row| row.missed() == 0).count();
     let (all, seeds, profile) = (rows.len(), effort.seeds, effort.profile.name());
     let repeats = if effort.repeats == 1 { String::new() } else { format!(" in each of {} tries", effort.repeats) };
-    println!("{found} of {all} planted bugs found within {seeds} seeds of profile {profile}{repeats}");
     for goal in GOALS.into_iter().filter(|&goal| goal <= seeds) {
         let within = |percent| rows.iter().filter(|row| row.is_within(goal, percent)).count();
         println!("within {goal} seeds: {} of {all} in the median, {} in 95 % of the tries", within(50), within(95));
     }
     let cpu = percentile(rows.iter().map(|row| row.cpu(50)).collect(), 50);
     println!("median of all bugs: {:.1} CPU s", cpu.as_secs_f64());
+    println!("{found} of {all} planted bugs found within {seeds} seeds of profile {profile}{repeats}");
 }
 
 fn as_json(rows: &[Row], effort: &Effort) -> String {
