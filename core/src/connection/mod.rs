@@ -4,17 +4,19 @@ pub mod error;
 pub(crate) mod full_feature;
 pub mod login;
 pub(crate) mod login_phase;
+pub(crate) mod moment;
 pub(crate) mod opening;
 pub mod receive;
 pub mod text;
 pub(crate) mod timers;
 pub mod write_list;
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
+use crate::connection::moment::{Moment, Pauses};
 use crate::connection::write_list::WriteList;
 use crate::env::{ByteStream, Close, Runtime, TxData, TxPdu};
 use crate::event::Event;
@@ -35,11 +37,11 @@ pub struct Connection<R: Runtime> {
     data_digest: bool,
     pub(crate) stat_sn: Cell<SerialNumber>,
     /// When the peer was last heard of.
-    heard: Cell<Duration>,
-    /// Since when it has received, without a pause for a full write list; `None` in such a pause.
-    listening_since: Cell<Option<Duration>>,
+    heard: Cell<Moment>,
+    /// In which nothing was received, for a full write list.
+    pauses: RefCell<Pauses>,
     /// When the header of the PDU came whose data segment is still coming.
-    receiving_since: Cell<Option<Duration>>,
+    receiving_since: Cell<Option<Moment>>,
     /// When the send that is under way began.
     sending_since: Cell<Option<Duration>>,
     /// Why it was closed from this side.
@@ -76,7 +78,8 @@ impl<R: Runtime> Connection<R> {
         stat_sn: SerialNumber,
         limits: Rc<Bounds>,
     ) -> Rc<Self> {
-        let now = runtime.now();
+        let pauses = Pauses::default();
+        let now = pauses.moment(runtime.now());
         Rc::new(Self {
             id,
             runtime,
@@ -88,7 +91,7 @@ impl<R: Runtime> Connection<R> {
             data_digest,
             stat_sn: Cell::new(stat_sn),
             heard: Cell::new(now),
-            listening_since: Cell::new(Some(now)),
+            pauses: RefCell::new(pauses),
             receiving_since: Cell::new(None),
             sending_since: Cell::new(None),
             closing: Cell::new(None),
@@ -115,23 +118,28 @@ impl<R: Runtime> Connection<R> {
 
     /// Something came from the peer.
     pub(crate) fn hear(&self) {
-        self.heard.set(self.runtime.now());
+        self.heard.set(self.moment());
     }
 
     /// Waits until the write list has room: before that, nothing is received.
     pub(crate) async fn until_room(&self) {
         if !self.write_list.has_room() {
-            self.listening_since.set(None);
+            self.pauses.borrow_mut().begin(self.runtime.now());
             self.write_list.until_room().await;
-            self.listening_since.set(Some(self.runtime.now()));
+            self.pauses.borrow_mut().end(self.runtime.now());
         }
     }
 
     /// When something that the peer has owed since `since` is overdue; never while nothing is received.
-    pub(crate) fn overdue_at(&self, since: Duration, limit: Duration) -> Option<Duration> {
-        let since = since.max(self.listening_since.get()?);
+    pub(crate) fn overdue_at(&self, since: Moment, limit: Duration) -> Option<Duration> {
+        let due = self.pauses.borrow().over_at(since, limit)?;
         let wraps = crate::planted!(DeadlineWraps);
-        Some(limit + if wraps { Duration::from_millis(u64::from(since.as_millis() as u32)) } else { since })
+        Some(if wraps { Duration::from_millis(u64::from(due.as_millis() as u32)) } else { due })
+    }
+
+    /// Now, as the peer has it.
+    pub(crate) fn moment(&self) -> Moment {
+        self.pauses.borrow().moment(self.runtime.now())
     }
 
     /// When the PDU that has begun to come is overdue.
@@ -153,7 +161,7 @@ impl<R: Runtime> Connection<R> {
     }
 
     /// When something came from the peer last.
-    pub(crate) fn heard(&self) -> Duration {
+    pub(crate) fn heard(&self) -> Moment {
         self.heard.get()
     }
 

@@ -21,7 +21,7 @@ pub(crate) async fn watch<R: Runtime>(session: Rc<Session<R>>) {
     let mut asked: Option<Duration> = None;
     loop {
         let now = connection.runtime.now();
-        let heard = connection.heard.get();
+        let heard = connection.heard.get().at;
         // Any PDU is a sign of life, not only the answer. What was heard at the time of the question came behind it: before
         // it there was silence.
         if asked.is_some_and(|asked| heard >= asked && !crate::planted!(AnswerIgnored)) {

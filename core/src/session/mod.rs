@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use crate::connection::Connection;
 use crate::connection::login::Negotiated;
+use crate::connection::moment::Moment;
 use crate::env::Runtime;
 use crate::event::Event;
 use crate::high_water::Bounds;
@@ -68,11 +69,11 @@ pub struct Session<R: Runtime> {
     /// Bytes of the buffer pool that WRITEs hold while their data are on the way.
     pub(crate) pool_held: Rc<Cell<usize>>,
     /// Since when commands have waited for one with a smaller CmdSN.
-    gap_since: Cell<Option<Duration>>,
+    gap_since: Cell<Option<Moment>>,
     /// When data of any WRITE came last: those behind it on the connection have to wait for them.
-    pub(crate) data_heard: Cell<Duration>,
+    pub(crate) data_heard: Cell<Moment>,
     /// When `stall_bytes` of data had come last, and how many came since.
-    pace_kept: Cell<Duration>,
+    pace_kept: Cell<Moment>,
     data_since_pace: Cell<usize>,
     next_ttt: Cell<Ttt>,
     /// Task management functions that have not been answered.
@@ -113,8 +114,8 @@ impl<R: Runtime> Session<R> {
             aborting: RefCell::default(),
             pool_held: Rc::default(),
             gap_since: Cell::new(None),
-            data_heard: Cell::new(Duration::ZERO),
-            pace_kept: Cell::new(Duration::ZERO),
+            data_heard: Cell::default(),
+            pace_kept: Cell::default(),
             data_since_pace: Cell::new(0),
             next_ttt: Cell::new(first_ttt),
             managing: Cell::new(0),

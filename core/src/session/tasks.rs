@@ -4,6 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::Duration;
 
+use crate::connection::moment::Moment;
 use crate::env::Runtime;
 use crate::event::Event;
 use crate::high_water::Mark;
@@ -168,9 +169,9 @@ impl<R: Runtime> Session<R> {
     }
 
     /// Since when the data of the session have come too slowly for a WRITE to keep a buffer that others need.
-    fn trickles_since(&self, task: &Task<R>) -> Option<Duration> {
+    fn trickles_since(&self, task: &Task<R>) -> Option<Moment> {
         let since = task.asked.get().max(self.pace_kept.get());
-        (self.limits.buffers_are_short(since) && !crate::planted!(TrickleKept)).then_some(since)
+        (self.limits.buffers_are_short(since.at) && !crate::planted!(TrickleKept)).then_some(since)
     }
 
     /// Ends the WRITEs whose data have not gone on for too long: they hold buffers that others could use.
@@ -280,7 +281,7 @@ impl<R: Runtime> Session<R> {
             let open = task.transfer.borrow().as_ref().map_or(0, DataOutTransfer::open_r2ts);
             self.limits.marks.max_outstanding_r2t.reach(open);
             self.limits.marks.max_burst_bytes.reach(r2t.length as usize);
-            let now = self.connection.runtime.now();
+            let now = self.connection.moment();
             task.heard.set(now);
             if r2t.r2t_sn == 0 {
                 task.asked.set(now);

@@ -2,8 +2,8 @@
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
-use std::time::Duration;
 
+use crate::connection::moment::Moment;
 use crate::env::Runtime;
 use crate::high_water::Bounds;
 use crate::id::{Itt, Lun};
@@ -106,9 +106,9 @@ pub struct Task<R: Runtime> {
     /// While the back end still has it although it is over: nobody else may touch its blocks.
     pub(crate) fence: RefCell<Option<Fence>>,
     /// When it came, or when its last R2T was sent.
-    pub(crate) heard: Cell<Duration>,
+    pub(crate) heard: Cell<Moment>,
     /// When it came, or when its first R2T was sent.
-    pub(crate) asked: Cell<Duration>,
+    pub(crate) asked: Cell<Moment>,
     /// Its state became `Aborting`, `Disowned` or `Ended`, or its last Data-Out came.
     pub(crate) changed: Notify,
 }

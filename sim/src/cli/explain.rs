@@ -13,7 +13,7 @@ const OPERATIONS_MAX: usize = 100;
 /// Explains the failure of the seed or the plan file `what`; returns the exit code.
 pub(super) fn run(what: &str, profile: Profile, planted: Option<String>, jobs: usize) -> u8 {
     let plan = match load(what, profile) {
-        Ok(plan) => Plan { planted: planted.or(plan.planted.clone()), ..plan },
+        Ok(plan) => Plan { planted: planted.or_else(|| plan.planted.clone()), ..plan },
         Err(message) => {
             eprintln!("{message}");
             return EXIT_USAGE;
