@@ -41,6 +41,8 @@ pub struct Limits {
     pub workers: u32,
     /// Tasks of one logical unit on one shard that the back end never finished and that were disowned.
     pub disowned_tasks: u32,
+    /// Durable writes (write-through or FUA) under way at the back end, of one logical unit on one shard; the next waits.
+    pub durable_writes: u32,
     /// PDUs on one connection's write list; while there are more, nothing is received.
     pub write_list_pdus: usize,
     /// Bytes on one connection's write list; while there are more, nothing is received.
@@ -72,6 +74,14 @@ pub struct Limits {
     pub linger: Duration,
 }
 
+impl Limits {
+    /// How many handles a shard needs to a disk: one for what shares it, and one for each durable write under way.
+    #[must_use]
+    pub fn disk_handles(&self) -> u32 {
+        1 + self.durable_writes.max(1)
+    }
+}
+
 impl Default for Limits {
     fn default() -> Self {
         Self {
@@ -93,6 +103,7 @@ impl Default for Limits {
             work_queue_tasks: 4_096,
             workers: 64,
             disowned_tasks: 64,
+            durable_writes: 32,
             write_list_pdus: 4_096,
             write_list_bytes: 16 * 1024 * 1024,
             transfer_bytes: 4 * 1024 * 1024,

@@ -94,6 +94,7 @@ catalogue! {
         StickyForgotten "sticky-forgotten": "After a failed flush the next one succeeds.",
         FuaIgnored "fua-ignored": "FUA on a write is ignored.",
         WriteErrorGood "write-error-good": "A cached write that failed is answered GOOD.",
+        DescriptionShared "description-shared": "Durable writes wait on one open file description, where one is told of an error.",
         ShortWriteGood "short-write-good": "A write that the disk did in part is taken for whole.",
     }
     "medium access" {

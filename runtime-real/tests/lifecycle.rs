@@ -6,6 +6,7 @@ use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 
+use quintain_core::limits::Limits;
 use rustix::process::{Pid, Signal, kill_process};
 
 #[test]
@@ -36,6 +37,18 @@ fn sigint_ends_it_too_on_two_cores_with_an_open_connection() {
     let _idle = TcpStream::connect(daemon.address).expect("it listens");
     let (status, log) = daemon.end(Signal::INT);
     assert_eq!(status.code(), Some(0), "{log}");
+}
+
+/// The kernel tells of lost pages once on each open file description: what waits for them must not share one.
+#[test]
+fn each_core_opens_a_file_for_itself_and_for_each_of_its_durable_writes() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let daemon = Daemon::start(directory.path(), &["disk.img", "--size", "8MiB", "--cores", "2"]);
+    let disk = directory.path().join("disk.img");
+    let descriptors = fs::read_dir(format!("/proc/{}/fd", daemon.child.id())).expect("it runs");
+    let links = descriptors.filter_map(|entry| fs::read_link(entry.ok()?.path()).ok());
+    // And the first one, which has the lock.
+    assert_eq!(links.filter(|link| *link == disk).count(), 1 + 2 * Limits::default().disk_handles() as usize);
 }
 
 /// A shell's `timeout` signals the process and then its group.

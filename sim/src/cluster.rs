@@ -296,7 +296,8 @@ impl Cluster {
         });
         let node = TargetNode::new(state.config.clone(), target.shards).expect("the plan's configuration is sound");
         let start = |id: u16| {
-            let disks: Disks<SimRuntime> = state.disks.iter().map(|(&lun, disk)| ((0, lun), disk.clone())).collect();
+            let handles = |disk: &SimDisk| (0..state.config.limits.disk_handles()).map(|_| disk.reopen()).collect();
+            let disks: Disks<SimRuntime> = state.disks.iter().map(|(&lun, disk)| ((0, lun), handles(disk))).collect();
             Shard::start(process.runtime(ShardId(id)), node.clone(), ShardId(id), disks)
         };
         let shards: Vec<_> = (0..target.shards).map(start).collect();

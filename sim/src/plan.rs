@@ -144,6 +144,8 @@ pub struct TargetPlan {
     /// First Target Transfer Tag of each session (C7).
     #[serde(skip_serializing_if = "is_zero")]
     pub initial_ttt: u32,
+    /// Durable writes under way of one logical unit.
+    pub durable_writes: u32,
     /// What the target's clock says at the start of the run, in microseconds (C7).
     #[serde(skip_serializing_if = "is_zero")]
     pub clock_origin_us: u64,
@@ -178,6 +180,7 @@ impl Default for TargetPlan {
             initiator_stall_ms: ms(limits.initiator_stall),
             pool_shares: limits.pool_shares,
             initial_ttt: 0,
+            durable_writes: limits.durable_writes,
             clock_origin_us: 0,
         }
     }
@@ -209,6 +212,7 @@ impl TargetPlan {
             linger: ms(self.linger_ms),
             initiator_stall: ms(self.initiator_stall_ms),
             pool_shares: self.pool_shares,
+            durable_writes: self.durable_writes,
             ..Limits::default()
         }
     }

@@ -6,27 +6,29 @@
 use std::io::{self, ErrorKind};
 use std::ops::Range;
 
+use super::Descriptions;
 use crate::env::{Disk, Durability, Geometry};
 use crate::planted;
 
 /// A disk, carried on until a transfer is whole.
 pub struct WholeTransfers<D> {
-    disk: D,
+    disks: Descriptions<D>,
     block_bytes: usize,
     interruptions_max: u32,
 }
 
 impl<D: Disk<Buf: AsRef<[u8]>>> WholeTransfers<D> {
-    /// `disk` in blocks of `block_bytes`. A transfer fails when `interruptions_max` calls in a row brought it no further.
-    pub fn new(disk: D, block_bytes: u32, interruptions_max: u32) -> Self {
-        Self { disk, block_bytes: block_bytes as usize, interruptions_max }
+    /// The disk that `disks` are handles to, in blocks of `block_bytes`. A transfer fails when `interruptions_max` calls in a row brought it no further.
+    pub fn new(disks: Descriptions<D>, block_bytes: u32, interruptions_max: u32) -> Self {
+        Self { disks, block_bytes: block_bytes as usize, interruptions_max }
     }
 
     /// Fills `buf` from `offset_bytes` on. A disk that ends before is an error.
     pub async fn read(&self, offset_bytes: u64, mut buf: D::Buf) -> (io::Result<()>, D::Buf) {
         let mut rest = self.all_of(&buf);
         while let Some(range) = rest.next() {
-            let (result, returned) = self.disk.read(offset_bytes + range.start as u64, buf, range.clone()).await;
+            let (result, returned) =
+                self.disks.shards().read(offset_bytes + range.start as u64, buf, range.clone()).await;
             buf = returned;
             let result = if planted!(ShortReadGood) { result.map(|_| range.len()) } else { result };
             if let Err(error) = rest.note(result, ErrorKind::UnexpectedEof) {
@@ -37,11 +39,22 @@ impl<D: Disk<Buf: AsRef<[u8]>>> WholeTransfers<D> {
     }
 
     /// Writes all of `buf` at `offset_bytes`. After an error the disk holds old, new or torn data there.
-    pub async fn write(&self, offset_bytes: u64, mut buf: D::Buf, durability: Durability) -> io::Result<()> {
+    pub async fn write(&self, offset_bytes: u64, buf: D::Buf, durability: Durability) -> io::Result<()> {
+        let own = match durability {
+            Durability::Durable if !planted!(DescriptionShared) => Some(self.disks.own().await),
+            Durability::Durable | Durability::Volatile => None,
+        };
+        let disk = own.as_ref().unwrap_or_else(|| self.disks.shards());
+        let result = self.write_on(disk, offset_bytes, buf, durability).await;
+        own.into_iter().for_each(|own| self.disks.give_back(own));
+        result
+    }
+
+    async fn write_on(&self, disk: &D, offset_bytes: u64, mut buf: D::Buf, durability: Durability) -> io::Result<()> {
         let mut rest = self.all_of(&buf);
         while let Some(range) = rest.next() {
             let offset_bytes = offset_bytes + range.start as u64;
-            let (result, returned) = self.disk.write(offset_bytes, buf, range.clone(), durability).await;
+            let (result, returned) = disk.write(offset_bytes, buf, range.clone(), durability).await;
             buf = returned;
             let result = if planted!(ShortWriteGood) { result.map(|_| range.len()) } else { result };
             rest.note(result, ErrorKind::WriteZero)?;
@@ -52,12 +65,12 @@ impl<D: Disk<Buf: AsRef<[u8]>>> WholeTransfers<D> {
     /// Makes every write that completed before this call durable. One that fails is not tried again: a system tells of
     /// lost writes once.
     pub async fn flush(&self) -> io::Result<()> {
-        self.disk.flush().await
+        self.disks.shards().flush().await
     }
 
     /// What the disk is.
     pub fn geometry(&self) -> Geometry {
-        self.disk.geometry()
+        self.disks.shards().geometry()
     }
 
     fn all_of(&self, buf: &D::Buf) -> Rest {
@@ -113,7 +126,11 @@ mod tests {
 
     fn bench() -> (TestRuntime, MemoryDisk, WholeTransfers<MemoryDisk>) {
         let disk = MemoryDisk::new(8_192, 512);
-        (TestRuntime::new(1 << 20), disk.clone(), WholeTransfers::new(disk, 1_024, 4))
+        (
+            TestRuntime::new(1 << 20),
+            disk.clone(),
+            WholeTransfers::new(Descriptions::new(vec![disk.clone(), disk]), 1_024, 4),
+        )
     }
 
     #[test]

@@ -21,8 +21,9 @@ use crate::sync::{Notify, within};
 use crate::target::{ConnectionSlot, Node, TargetShare};
 use crate::wire::SerialNumber;
 
-/// The disks of a shard, by target (index in [`crate::target::NodeConfig::targets`]) and LUN; nullio has none.
-pub type Disks<R> = BTreeMap<(usize, u16), <R as Runtime>::Disk>;
+/// The disks of a shard, by target (index in [`crate::target::NodeConfig::targets`]) and LUN; nullio has none. Each comes
+/// as [`crate::limits::Limits::disk_handles`] handles with open file descriptions of their own, which no other shard has.
+pub type Disks<R> = BTreeMap<(usize, u16), Vec<<R as Runtime>::Disk>>;
 
 /// See the module.
 pub struct Shard<R: Runtime> {
@@ -72,15 +73,15 @@ impl<R: Runtime> Shard<R> {
     /// Builds shard `id` and starts its workers.
     ///
     /// # Panics
-    /// When `disks` lacks the disk of a logical unit that is not nullio.
+    /// When `disks` lacks handles to the disk of a logical unit that is not nullio.
     pub fn start(runtime: R, node: Arc<Node>, id: ShardId, mut disks: Disks<R>) -> Rc<Self> {
         let mut targets = Vec::new();
         for (index, config) in node.config.targets.iter().enumerate() {
             let limits = &node.config.limits;
             let unit = |(&number, lun)| {
                 let shared = node.units[index][&number].clone();
-                let disk = disks.remove(&(index, number));
-                (number, Rc::new(LogicalUnit::new(runtime.clone(), number, lun, disk, shared, limits)))
+                let disks = disks.remove(&(index, number)).unwrap_or_default();
+                (number, Rc::new(LogicalUnit::new(runtime.clone(), number, lun, disks, shared, limits)))
             };
             let luns = config.luns.iter().map(unit).collect();
             let device = Device { runtime: runtime.clone(), name: config.name.clone(), limits: limits.clone(), luns };

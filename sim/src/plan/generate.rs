@@ -165,6 +165,7 @@ fn target(draws: &mut Draws) -> TargetPlan {
             let (wrap, before) = (knob(&CLOCK_WRAPS_US), knob(&[1, 1_000, 50_000, 10_000_000]));
             wrap.map_or(default.clock_origin_us, |wrap| wrap - before.unwrap_or(500_000))
         },
+        durable_writes: as_u32(knob(&[1, 2, 8]), default.durable_writes),
     }
 }
 
