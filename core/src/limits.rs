@@ -68,6 +68,8 @@ pub struct Limits {
     pub nop_timeout: Duration,
     /// How long a send may make no progress before the connection is closed.
     pub send_stall: Duration,
+    /// How long all sessions may take to end when the target stops.
+    pub stop_sessions: Duration,
     /// How long the flush of a logical unit may take when the target stops.
     pub final_flush: Duration,
     /// How long a closing connection may take to deliver what is on its write list.
@@ -116,6 +118,7 @@ impl Default for Limits {
             nop_interval: Duration::from_secs(15),
             nop_timeout: Duration::from_secs(15),
             send_stall: Duration::from_secs(30),
+            stop_sessions: Duration::from_secs(30),
             final_flush: Duration::from_secs(60),
             linger: Duration::from_secs(2),
         }

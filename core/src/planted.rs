@@ -106,6 +106,7 @@ catalogue! {
     }
     "concurrency" {
         LostWakeUp "lost-wake-up": "Once the queue was four deep, a task that comes alone wakes no worker.",
+        WorkerLost "worker-lost": "A worker that panicked is not replaced, and its command stays with it.",
         AnswerIgnored "answer-ignored": "A peer that answers a NOP-In is given up all the same.",
         DoubleCompletion "double-completion": "TEST UNIT READY is answered twice.",
     }
@@ -113,6 +114,7 @@ catalogue! {
         BufferLeakOnAbort "buffer-leak-on-abort": "The buffer of an aborted read is never given back.",
         PoolShareIgnored "pool-share-ignored": "One session's WRITEs may hold the whole buffer pool.",
         StalledWriteKept "stalled-write-kept": "A WRITE whose data never come is never given up.",
+        BrokenSessionKept "broken-session-kept": "A session whose driver panicked stays in the table.",
         SessionCycle "session-cycle": "A session that ends keeps the commands that waited for a gap, and they keep it.",
         WindowLeaks "window-leaks": "Now and then a command keeps its place in the window.",
     }

@@ -110,6 +110,7 @@ impl Daemon {
             match report.recv() {
                 Ok(report) => {
                     total.commands_aborted += report.commands_aborted;
+                    total.sessions_left += report.sessions_left;
                     total.flush_errors.extend(report.flush_errors);
                 }
                 Err(_) => total.flush_errors.push("a core ended too early and its data was not flushed".to_owned()),

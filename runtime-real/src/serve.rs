@@ -91,17 +91,23 @@ fn stop_on_signal(daemon: Daemon, mut signals: Signals) -> ExitCode {
     });
     let report = daemon.stop(STOP_DEADLINE);
     tell(&report);
-    if report.flush_errors.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    if report.flush_errors.is_empty() && report.sessions_left == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 fn tell(report: &StopReport) {
     if report.commands_aborted > 0 {
         warn!(commands = report.commands_aborted, "commands that did not finish in time were aborted");
     }
+    if report.sessions_left > 0 {
+        error!(
+            sessions = report.sessions_left,
+            "sessions that did not end were left behind; this is a bug in Quintain, please report it"
+        );
+    }
     for failure in &report.flush_errors {
         error!("not flushed, acknowledged data may be lost: {failure}");
     }
-    if report.flush_errors.is_empty() {
+    if report.flush_errors.is_empty() && report.sessions_left == 0 {
         info!("stopped, everything acknowledged is durable");
     }
 }

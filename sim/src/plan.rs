@@ -388,11 +388,26 @@ pub enum FaultKind {
         /// How long, in microseconds.
         for_us: u64,
     },
+    /// The next event of core that a task of this kind tells makes it panic (P9, P10).
+    Panic {
+        /// Which task.
+        who: Panicker,
+    },
     /// Everything stands still for a while; then all timers fire at once (C4).
     Freeze {
         /// How long, in microseconds.
         for_us: u64,
     },
+}
+
+/// A task of the target that panics.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Panicker {
+    /// The driver of a connection.
+    Driver,
+    /// A worker.
+    Worker,
 }
 
 impl Plan {

@@ -57,6 +57,8 @@ pub struct Handoff {
 pub struct StopReport {
     /// Commands that did not end within the deadline and were aborted.
     pub commands_aborted: usize,
+    /// Sessions that had not ended within [`crate::limits::Limits::stop_sessions`] and were left behind.
+    pub sessions_left: usize,
     /// What could not be flushed: acknowledged data may be lost. One message per logical unit.
     pub flush_errors: Vec<String>,
 }
@@ -144,13 +146,14 @@ impl<R: Runtime> Shard<R> {
         let _ = within(&self.runtime, deadline, idle).await;
         let mut report = StopReport {
             commands_aborted: sessions.iter().map(|session| session.tasks.borrow().len()).sum(),
-            flush_errors: Vec::new(),
+            ..StopReport::default()
         };
-        join_all(sessions.iter().map(|session| async move {
+        let ends = join_all(sessions.iter().map(|session| async move {
             session.connection.finish("the target stops", session.limits.linger).await;
             session.until_ended().await;
-        }))
-        .await;
+        }));
+        let _ = within(&self.runtime, self.node.config.limits.stop_sessions, ends).await;
+        report.sessions_left = sessions.iter().filter(|session| !session.ended.get()).count();
         // All at once, each within its own time: one disk that hangs keeps no other from being flushed.
         let flushes = self.targets.iter().flat_map(|target| {
             target.queue.close();
