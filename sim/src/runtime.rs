@@ -118,8 +118,12 @@ impl Process {
         self.panics.set(who);
     }
 
-    fn may_panic(&self) {
+    fn may_panic(&self, event: &Event) {
         let Some(who) = self.panics.get() else { return };
+        // What a task's creation leads to at once (T2) belongs to it.
+        if matches!(event, Event::TaskCreated { .. }) {
+            return;
+        }
         // The paths of the functions that core runs as tasks.
         let task = match who {
             Panicker::Driver => "sessions::drive",
@@ -358,7 +362,7 @@ impl Runtime for SimRuntime {
         self.process.trace.borrow_mut().record(at, Entity::Target, event);
         (self.process.sink.borrow_mut())(at, event);
         self.process.events.add();
-        self.process.may_panic();
+        self.process.may_panic(event);
     }
 
     fn park(&self, stream: SimStream) -> Parked {
