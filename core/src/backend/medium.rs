@@ -5,7 +5,9 @@
 //! it takes no more writes, no flush succeeds, and reads go on. A durable write that fails counts as a failed flush,
 //! since its flush cannot be told apart, with one exception: a full store in write-through mode, where space may come back
 //! and nothing but durable writes was waiting to become durable. Each of them is told of its own failure
-//! ([`super::Descriptions`]); others, and the next flush, may be told of it too, and fail without need.
+//! ([`super::Descriptions`]); others, and the next flush, may be told of it too, and fail without need. And a durable write
+//! that the system never carried out to its end (EAGAIN, EINTR, nothing moved) fails alone: no data were reported as lost,
+//! and its own were not acknowledged. The same answer to a flush sticks: nobody can tell how far it came.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -60,7 +62,7 @@ impl<R: Runtime> Medium<R> {
         if let Err(error) = self.backend.write(offset_bytes, buf, durability).await {
             let error = BackendError::from(error);
             self.report(offset_bytes, length_bytes, true);
-            if durable {
+            if durable && error != BackendError::Unfinished {
                 self.remember_failure(error);
             }
             return if planted!(WriteErrorGood) && !durable { Ok(()) } else { Err(error) };

@@ -29,7 +29,7 @@ pub enum Backend<R: Runtime> {
         size_bytes: u64,
     },
     /// fileio and blockio.
-    Disk(WholeTransfers<R::Disk>),
+    Disk(WholeTransfers<R>),
 }
 
 impl<R: Runtime> Backend<R> {

@@ -1,45 +1,53 @@
 //! Transfers that are done as a whole or fail, over a disk that may do them in parts.
 //!
 //! Systems return short counts, EINTR and EAGAIN. What is left then begins at a block: a block is never put together from
-//! two reads, between which it may have been written, and a disk that demands alignment gets it.
+//! two reads, between which it may have been written, and a disk that demands alignment gets it. EAGAIN says that it cannot
+//! be done now: the next try waits, longer each time.
 
 use std::io::{self, ErrorKind};
 use std::ops::Range;
+use std::time::Duration;
 
 use super::Descriptions;
-use crate::env::{Disk, Durability, Geometry};
+use crate::env::{Disk, Durability, Geometry, Runtime};
 use crate::planted;
 
+/// The pause before a transfer that was told EAGAIN is tried again: it doubles from the first one to the longest.
+const FIRST_PAUSE: Duration = Duration::from_millis(1);
+const LONGEST_PAUSE: Duration = Duration::from_millis(50);
+
 /// A disk, carried on until a transfer is whole.
-pub struct WholeTransfers<D> {
-    disks: Descriptions<D>,
+pub struct WholeTransfers<R: Runtime> {
+    runtime: R,
+    disks: Descriptions<R::Disk>,
     block_bytes: usize,
     interruptions_max: u32,
 }
 
-impl<D: Disk<Buf: AsRef<[u8]>>> WholeTransfers<D> {
+impl<R: Runtime> WholeTransfers<R> {
     /// The disk that `disks` are handles to, in blocks of `block_bytes`. A transfer fails when `interruptions_max` calls in a row brought it no further.
-    pub fn new(disks: Descriptions<D>, block_bytes: u32, interruptions_max: u32) -> Self {
-        Self { disks, block_bytes: block_bytes as usize, interruptions_max }
+    pub fn new(runtime: R, disks: Descriptions<R::Disk>, block_bytes: u32, interruptions_max: u32) -> Self {
+        Self { runtime, disks, block_bytes: block_bytes as usize, interruptions_max }
     }
 
     /// Fills `buf` from `offset_bytes` on. A disk that ends before is an error.
-    pub async fn read(&self, offset_bytes: u64, mut buf: D::Buf) -> (io::Result<()>, D::Buf) {
+    pub async fn read(&self, offset_bytes: u64, mut buf: R::Buf) -> (io::Result<()>, R::Buf) {
         let mut rest = self.all_of(&buf);
         while let Some(range) = rest.next() {
             let (result, returned) =
                 self.disks.shards().read(offset_bytes + range.start as u64, buf, range.clone()).await;
             buf = returned;
             let result = if planted!(ShortReadGood) { result.map(|_| range.len()) } else { result };
-            if let Err(error) = rest.note(result, ErrorKind::UnexpectedEof) {
-                return (Err(error), buf);
+            match rest.note(result, ErrorKind::UnexpectedEof) {
+                Ok(pause) => self.wait(pause).await,
+                Err(error) => return (Err(error), buf),
             }
         }
         (Ok(()), buf)
     }
 
     /// Writes all of `buf` at `offset_bytes`. After an error the disk holds old, new or torn data there.
-    pub async fn write(&self, offset_bytes: u64, buf: D::Buf, durability: Durability) -> io::Result<()> {
+    pub async fn write(&self, offset_bytes: u64, buf: R::Buf, durability: Durability) -> io::Result<()> {
         let own = match durability {
             Durability::Durable if !planted!(DescriptionShared) => Some(self.disks.own().await),
             Durability::Durable | Durability::Volatile => None,
@@ -50,14 +58,20 @@ impl<D: Disk<Buf: AsRef<[u8]>>> WholeTransfers<D> {
         result
     }
 
-    async fn write_on(&self, disk: &D, offset_bytes: u64, mut buf: D::Buf, durability: Durability) -> io::Result<()> {
+    async fn write_on(
+        &self,
+        disk: &R::Disk,
+        offset_bytes: u64,
+        mut buf: R::Buf,
+        durability: Durability,
+    ) -> io::Result<()> {
         let mut rest = self.all_of(&buf);
         while let Some(range) = rest.next() {
             let offset_bytes = offset_bytes + range.start as u64;
             let (result, returned) = disk.write(offset_bytes, buf, range.clone(), durability).await;
             buf = returned;
             let result = if planted!(ShortWriteGood) { result.map(|_| range.len()) } else { result };
-            rest.note(result, ErrorKind::WriteZero)?;
+            self.wait(rest.note(result, ErrorKind::WriteZero)?).await;
         }
         Ok(())
     }
@@ -73,9 +87,22 @@ impl<D: Disk<Buf: AsRef<[u8]>>> WholeTransfers<D> {
         self.disks.shards().geometry()
     }
 
-    fn all_of(&self, buf: &D::Buf) -> Rest {
+    async fn wait(&self, pause: Option<Duration>) {
+        if let Some(pause) = pause {
+            self.runtime.sleep(pause).await;
+        }
+    }
+
+    fn all_of(&self, buf: &R::Buf) -> Rest {
         let length = buf.as_ref().len();
-        Rest { at: 0, length, block_bytes: self.block_bytes, patience: self.interruptions_max, interruptions: 0 }
+        Rest {
+            at: 0,
+            length,
+            block_bytes: self.block_bytes,
+            patience: self.interruptions_max,
+            interruptions: 0,
+            pause: FIRST_PAUSE,
+        }
     }
 }
 
@@ -87,6 +114,8 @@ struct Rest {
     patience: u32,
     /// Calls since the last that brought it further.
     interruptions: u32,
+    /// Before the next try after EAGAIN.
+    pause: Duration,
 }
 
 impl Rest {
@@ -94,8 +123,8 @@ impl Rest {
         (self.at < self.length).then_some(self.at..self.length)
     }
 
-    /// A call moved some bytes of the rest; none is an error of kind `nothing`.
-    fn note(&mut self, result: io::Result<usize>, nothing: ErrorKind) -> io::Result<()> {
+    /// A call moved some bytes of the rest; none is an error of kind `nothing`. Tells how long the next one has to wait.
+    fn note(&mut self, result: io::Result<usize>, nothing: ErrorKind) -> io::Result<Option<Duration>> {
         let (bytes, otherwise) = match result {
             Ok(0) => return Err(nothing.into()),
             Ok(bytes) => (bytes, nothing.into()),
@@ -107,10 +136,19 @@ impl Rest {
         if whole > 0 {
             self.at += whole;
             self.interruptions = 0;
-            return Ok(());
+            self.pause = FIRST_PAUSE;
+            return Ok(None);
         }
         self.interruptions += 1;
-        if self.interruptions < self.patience { Ok(()) } else { Err(otherwise) }
+        if self.interruptions >= self.patience {
+            return Err(otherwise);
+        }
+        if otherwise.kind() != ErrorKind::WouldBlock {
+            return Ok(None);
+        }
+        let pause = self.pause;
+        self.pause = (pause * 2).min(LONGEST_PAUSE);
+        Ok(Some(pause))
     }
 }
 
@@ -124,13 +162,11 @@ mod tests {
     const EAGAIN: i32 = 11;
     const EIO: i32 = 5;
 
-    fn bench() -> (TestRuntime, MemoryDisk, WholeTransfers<MemoryDisk>) {
+    fn bench() -> (TestRuntime, MemoryDisk, WholeTransfers<TestRuntime>) {
         let disk = MemoryDisk::new(8_192, 512);
-        (
-            TestRuntime::new(1 << 20),
-            disk.clone(),
-            WholeTransfers::new(Descriptions::new(vec![disk.clone(), disk]), 1_024, 4),
-        )
+        let runtime = TestRuntime::new(1 << 20);
+        let disks = Descriptions::new(vec![disk.clone(), disk.clone()]);
+        (runtime.clone(), disk, WholeTransfers::new(runtime, disks, 1_024, 4))
     }
 
     #[test]
@@ -169,6 +205,25 @@ mod tests {
         disk.shorten_next(DiskVerb::Write, 0);
         let result = runtime.block_on(transfers.write(0, buf, Durability::Volatile));
         assert_eq!(result.expect_err("nothing was written").kind(), ErrorKind::WriteZero);
+    }
+
+    #[test]
+    fn what_cannot_be_done_now_is_tried_again_after_a_pause_that_grows() {
+        let disk = MemoryDisk::new(8_192, 512);
+        let (runtime, disks) = (TestRuntime::new(1 << 20), Descriptions::new(vec![disk.clone(), disk.clone()]));
+        let transfers = WholeTransfers::new(runtime.clone(), disks, 1_024, 64);
+        let write_takes = |errors: &[i32]| {
+            let start = runtime.now();
+            errors.iter().for_each(|errno| disk.fail_next(DiskVerb::Write, *errno));
+            let buf = runtime.alloc(1_024).expect("room");
+            let result = runtime.block_on(transfers.write(0, buf, Durability::Durable));
+            (result.map_err(|error| error.raw_os_error()), (runtime.now() - start).as_millis())
+        };
+        assert_eq!(write_takes(&[EINTR; 10]), (Ok(()), 0));
+        assert_eq!(write_takes(&[EAGAIN]), (Ok(()), 1));
+        assert_eq!(write_takes(&[EAGAIN, EINTR, EAGAIN, EAGAIN]), (Ok(()), 1 + 2 + 4));
+        assert_eq!(write_takes(&[EAGAIN; 8]), (Ok(()), 1 + 2 + 4 + 8 + 16 + 32 + 50 + 50));
+        assert_eq!(write_takes(&[EAGAIN; 64]), (Err(Some(EAGAIN)), 63 + 57 * 50));
     }
 
     #[test]

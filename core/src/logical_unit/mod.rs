@@ -76,7 +76,12 @@ impl<R: Runtime> LogicalUnit<R> {
             BackendKind::Nullio { size_bytes } => Backend::Nullio { size_bytes },
             BackendKind::Fileio | BackendKind::Blockio => {
                 let disks = Descriptions::new(disks);
-                Backend::Disk(WholeTransfers::new(disks, config.block_bytes, limits.transfer_interruptions))
+                Backend::Disk(WholeTransfers::new(
+                    runtime.clone(),
+                    disks,
+                    config.block_bytes,
+                    limits.transfer_interruptions,
+                ))
             }
         };
         let medium = Medium::new(runtime.clone(), lun, backend, config.mode, shared.clone());

@@ -11,7 +11,9 @@ use proptest::prelude::*;
 
 const FAILED: Event = Event::FlushFailed { lun: Lun(0) };
 const SYNCHRONIZE_IMMED: [u8; 10] = [0x35, 2, 0, 0, 0, 0, 0, 0, 0, 0];
+const EINTR: i32 = 4;
 const EIO: i32 = 5;
+const EAGAIN: i32 = 11;
 const ENOSPC: i32 = 28;
 
 fn write_error() -> Vec<u8> {
@@ -190,6 +192,25 @@ fn failed_durable_write_counts_as_a_failed_flush() {
         assert!(bench.runtime.take_events().contains(&FAILED));
         assert_eq!(check(&bench.run(&write, &[7; 512])), write_error());
         assert_eq!(bench.check(&SYNCHRONIZE), write_error());
+    }
+}
+
+/// Its data were never acknowledged, and the system did not say that others were lost.
+#[test]
+fn durable_write_that_is_never_carried_out_harms_itself_only() {
+    for (mode, write) in [(IoMode::WriteThrough, write_10(0, 1)), (IoMode::WriteBack, ten(0x2a, FUA, 0, 1))] {
+        for errno in [EINTR, EAGAIN] {
+            let bench = Bench::new(mode);
+            (0..Limits::default().transfer_interruptions).for_each(|_| bench.disk.fail_next(DiskVerb::Write, errno));
+            assert_eq!(check(&bench.run(&write, &[7; 512])), write_error());
+            assert!(!bench.runtime.take_events().contains(&FAILED));
+            good(&bench.run(&write, &[8; 512]));
+            bench.good(&SYNCHRONIZE);
+            assert_eq!(bench.disk.durable(0..512), [8; 512]);
+            bench.disk.fail_next(DiskVerb::Flush, errno);
+            assert_eq!(bench.check(&SYNCHRONIZE), write_error());
+            assert_eq!(check(&bench.run(&write, &[9; 512])), write_error(), "a flush may have come anywhere");
+        }
     }
 }
 
