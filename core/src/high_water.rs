@@ -234,6 +234,7 @@ marks! {
         work_queue_tasks,
         workers,
         disowned_tasks,
+        durable_writes,
         transfer_bytes,
         transfer_interruptions,
         pool_bytes,
@@ -252,6 +253,7 @@ marks! {
         nop_interval,
         nop_timeout,
         send_stall,
+        stop_sessions,
         final_flush,
         linger,
     }

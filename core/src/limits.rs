@@ -41,6 +41,8 @@ pub struct Limits {
     pub workers: u32,
     /// Tasks of one logical unit on one shard that the back end never finished and that were disowned.
     pub disowned_tasks: u32,
+    /// Durable writes (write-through or FUA) under way at the back end, of one logical unit on one shard; the next waits.
+    pub durable_writes: u32,
     /// PDUs on one connection's write list; while there are more, nothing is received.
     pub write_list_pdus: usize,
     /// Bytes on one connection's write list; while there are more, nothing is received.
@@ -70,6 +72,8 @@ pub struct Limits {
     pub nop_timeout: Duration,
     /// How long a send may make no progress before the connection is closed.
     pub send_stall: Duration,
+    /// How long all sessions may take to end when the target stops.
+    pub stop_sessions: Duration,
     /// How long the flush of a logical unit may take when the target stops.
     pub final_flush: Duration,
     /// How long a closing connection may take to deliver what is on its write list.
@@ -104,6 +108,12 @@ impl Limits {
     pub fn task_management_deadline(&self) -> Duration {
         self.data_out_deadline + self.reset_deadline()
     }
+
+    /// How many handles a shard needs to a disk: one for what shares it, and one for each durable write under way.
+    #[must_use]
+    pub fn disk_handles(&self) -> u32 {
+        1 + self.durable_writes.max(1)
+    }
 }
 
 impl Default for Limits {
@@ -127,6 +137,7 @@ impl Default for Limits {
             work_queue_tasks: 4_096,
             workers: 64,
             disowned_tasks: 64,
+            durable_writes: 32,
             write_list_pdus: 4_096,
             write_list_bytes: 16 * 1024 * 1024,
             transfer_bytes: 4 * 1024 * 1024,
@@ -140,6 +151,7 @@ impl Default for Limits {
             nop_interval: Duration::from_secs(15),
             nop_timeout: Duration::from_secs(15),
             send_stall: Duration::from_secs(30),
+            stop_sessions: Duration::from_secs(30),
             final_flush: Duration::from_secs(60),
             linger: Duration::from_secs(2),
         }

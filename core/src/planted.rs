@@ -99,7 +99,7 @@ catalogue! {
         StickyForgotten "sticky-forgotten": "After a failed flush the next one succeeds.",
         FuaIgnored "fua-ignored": "FUA on a write is ignored.",
         WriteErrorGood "write-error-good": "A cached write that failed is answered GOOD.",
-        SpaceFailureAlone "space-failure-alone": "A durable write beside one that found no space is taken for durable.",
+        DescriptionShared "description-shared": "Durable writes wait on one open file description, where one is told of an error.",
         ShortWriteGood "short-write-good": "A write that the disk did in part is taken for whole.",
     }
     "medium access" {
@@ -114,6 +114,7 @@ catalogue! {
     }
     "concurrency" {
         LostWakeUp "lost-wake-up": "Once the queue was four deep, a task that comes alone wakes no worker.",
+        WorkerLost "worker-lost": "A worker that panicked is not replaced, and its command stays with it.",
         AnswerIgnored "answer-ignored": "A peer that answers a NOP-In is given up all the same.",
         DoubleCompletion "double-completion": "TEST UNIT READY is answered twice.",
     }
@@ -125,6 +126,7 @@ catalogue! {
         StalledWriteKept "stalled-write-kept": "A WRITE whose data never come is never given up.",
         GapKept "gap-kept": "A gap in CmdSN that is never filled is waited for without end.",
         PduEndless "pdu-endless": "A PDU that never comes to its end is waited for without end.",
+        BrokenSessionKept "broken-session-kept": "A session whose driver panicked stays in the table.",
         SessionCycle "session-cycle": "A session that ends keeps the commands that waited for a gap, and they keep it.",
         WindowLeaks "window-leaks": "Now and then a command keeps its place in the window.",
     }

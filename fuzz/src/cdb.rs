@@ -51,7 +51,7 @@ fn device(choice: u8, block_bytes: u32) -> Device<NullWorld> {
     let disk = MemoryDisk::new(DISK_BYTES, block_bytes);
     let shared = Arc::new(Shared::default());
     let runtime = NullWorld::default();
-    let unit = LogicalUnit::new(runtime.clone(), 0, &config, Some(disk), shared, &limits);
+    let unit = LogicalUnit::new(runtime.clone(), 0, &config, vec![disk.clone(), disk], shared, &limits);
     unit.attach(NEXUS, UnitAttention::POWER_ON);
     Device {
         runtime,

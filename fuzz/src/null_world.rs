@@ -45,7 +45,8 @@ impl NullWorld {
 /// A stream on which nothing ever comes.
 pub(crate) struct NullStream;
 
-/// A disk in memory.
+/// A handle to a disk in memory.
+#[derive(Clone)]
 pub(crate) struct MemoryDisk {
     bytes: Rc<RefCell<Vec<u8>>>,
     block_bytes: u32,

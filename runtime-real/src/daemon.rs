@@ -14,7 +14,7 @@ use futures_channel::mpsc::{UnboundedReceiver, UnboundedSender, unbounded};
 use futures_channel::oneshot;
 use futures_util::future::{AbortHandle, Abortable, poll_fn};
 use futures_util::stream::StreamExt;
-use quintain_core::env::Runtime;
+use quintain_core::env::{Disk, Runtime};
 use quintain_core::high_water::Reading;
 use quintain_core::id::ShardId;
 use quintain_core::target::{Disks, Node, NodeConfig, Shard, StopReport};
@@ -27,7 +27,8 @@ use crate::runtime::{Listener, Message, Peers, RealDisk, RealRuntime, World};
 pub struct Setup {
     /// Targets and bounds.
     pub node: NodeConfig,
-    /// Open disks by target (index in [`NodeConfig::targets`]) and LUN; nullio has none.
+    /// Open disks by target (index in [`NodeConfig::targets`]) and LUN; nullio has none. They are opened again for each
+    /// shard.
     pub disks: BTreeMap<(usize, u16), RealDisk>,
     /// Bound sockets.
     pub listeners: Vec<TcpListener>,
@@ -86,13 +87,15 @@ impl Daemon {
         let (senders, inboxes): (Vec<_>, Vec<_>) = (0..setup.shards.get()).map(|_| unbounded()).unzip();
         let processors = processors(setup.shards);
         let peers = Peers::default();
+        // All of them before anything is served.
+        let disks: io::Result<Vec<_>> = inboxes.iter().map(|_| handles(&setup.disks, limits.disk_handles())).collect();
+        let disks = disks.map_err(resources)?;
         let mut daemon = Self { addresses: addresses.map_err(resources)?, shards: Vec::new() };
         // One shard accepts; the core moves a connection to the shard of its session after login.
         let mut listeners = Some(setup.listeners);
-        for ((id, inbox), processor) in (0..).zip(inboxes).zip(processors) {
+        for (((id, inbox), processor), disks) in (0..).zip(inboxes).zip(processors).zip(disks) {
             let world = World { limits: limits.clone(), shards: senders.clone(), peers: peers.clone(), processor };
             let listeners = listeners.take().unwrap_or_default();
-            let disks = setup.disks.clone();
             daemon.shards.push(start_shard(world, ShardId(id), node.clone(), disks, listeners, inbox)?);
         }
         Ok(daemon)
@@ -133,6 +136,7 @@ impl Daemon {
                 Ok((report, readings)) => {
                     high_water.push(readings);
                     total.commands_aborted += report.commands_aborted;
+                    total.sessions_left += report.sessions_left;
                     total.flush_errors.extend(report.flush_errors);
                 }
                 Err(_) => total.flush_errors.push("a core ended too early and its data was not flushed".to_owned()),
@@ -148,6 +152,16 @@ impl Daemon {
         }
         Stopped { report: total, high_water: Reading::merge(high_water) }
     }
+}
+
+/// Handles to all disks for one shard, each with an open file description of its own.
+fn handles(disks: &BTreeMap<(usize, u16), RealDisk>, count: u32) -> io::Result<Disks<RealRuntime>> {
+    let reopen = |(&unit, disk): (&_, &RealDisk)| {
+        // Nothing is durable that is not written.
+        let count = if disk.geometry().read_only { 1 } else { count };
+        Ok((unit, (0..count).map(|_| disk.reopen()).collect::<io::Result<_>>()?))
+    };
+    disks.iter().map(reopen).collect()
 }
 
 fn start_shard(

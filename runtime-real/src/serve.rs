@@ -95,7 +95,8 @@ fn serve(daemon: Daemon, mut signals: Signals, format: log::Format) -> ExitCode 
     });
     let stopped = daemon.stop(STOP_DEADLINE);
     tell(&stopped);
-    if stopped.report.flush_errors.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    let clean = stopped.report.flush_errors.is_empty() && stopped.report.sessions_left == 0;
+    if clean { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 fn tell(Stopped { report, high_water }: &Stopped) {
@@ -105,10 +106,16 @@ fn tell(Stopped { report, high_water }: &Stopped) {
     if report.commands_aborted > 0 {
         warn!(commands = report.commands_aborted, "commands that did not finish in time were aborted");
     }
+    if report.sessions_left > 0 {
+        error!(
+            sessions = report.sessions_left,
+            "sessions that did not end were left behind; this is a bug in Quintain, please report it"
+        );
+    }
     for failure in &report.flush_errors {
         error!("not flushed, acknowledged data may be lost: {failure}");
     }
-    if report.flush_errors.is_empty() {
+    if report.flush_errors.is_empty() && report.sessions_left == 0 {
         info!("stopped, everything acknowledged is durable");
     }
 }

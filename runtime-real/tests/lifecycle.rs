@@ -6,6 +6,7 @@ use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 
+use quintain_core::limits::Limits;
 use rustix::process::{Pid, Signal, kill_process};
 
 #[test]
@@ -63,6 +64,18 @@ fn sigusr1_tells_how_close_the_limits_came_to_being_met() {
     let mut rest = String::new();
     log.read_to_string(&mut rest).expect("text");
     assert!(rest.contains("limits met since the start: logins_per_peer (128) once"), "{rest}");
+}
+
+/// The kernel tells of lost pages once on each open file description: what waits for them must not share one.
+#[test]
+fn each_core_opens_a_file_for_itself_and_for_each_of_its_durable_writes() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let daemon = Daemon::start(directory.path(), &["disk.img", "--size", "8MiB", "--cores", "2"]);
+    let disk = directory.path().join("disk.img");
+    let descriptors = fs::read_dir(format!("/proc/{}/fd", daemon.child.id())).expect("it runs");
+    let links = descriptors.filter_map(|entry| fs::read_link(entry.ok()?.path()).ok());
+    // And the first one, which has the lock.
+    assert_eq!(links.filter(|link| *link == disk).count(), 1 + 2 * Limits::default().disk_handles() as usize);
 }
 
 /// A shell's `timeout` signals the process and then its group.

@@ -19,7 +19,7 @@ use crate::executor::{Clock, Executor, Node};
 use crate::history::{Event as HistoryEvent, History};
 use crate::initiator::World;
 use crate::network::{Network, SimWire};
-use crate::plan::{Plan, TARGET_NAME, TargetPlan, UnitKind, UnitPlan};
+use crate::plan::{Panicker, Plan, TARGET_NAME, TargetPlan, UnitKind, UnitPlan};
 use crate::runtime::{EventSink, Events, Process, ProcessParts, SimRuntime};
 use crate::trace::{Entity, Trace};
 
@@ -160,7 +160,11 @@ impl Cluster {
         let Some(reports) = self.stop(deadline).await else {
             return Err(vec![format!("a clean stop did not end within {:?}", deadline + STOP_PATIENCE)]);
         };
-        let mut complaints: Vec<String> = reports.into_iter().flat_map(|report| report.flush_errors).collect();
+        let mut complaints: Vec<String> = reports.iter().flat_map(|report| report.flush_errors.clone()).collect();
+        let left: usize = reports.iter().map(|report| report.sessions_left).sum();
+        if left > 0 {
+            complaints.push(format!("{left} sessions did not end"));
+        }
         // Tasks that were told to end do so before time goes on.
         self.state.parts.executor.clock().sleep(GONE).await;
         let up = self.state.up.borrow();
@@ -207,6 +211,13 @@ impl Cluster {
         self.end_turn();
     }
 
+    /// The next task of this kind that tells something panics; with `None`, it does not any more.
+    pub fn panic_next(&self, who: Option<Panicker>) {
+        if let Some(up) = &*self.state.up.borrow() {
+            up.process.panic_next(who);
+        }
+    }
+
     /// Waits until nothing is happening to the process.
     pub async fn settle(&self) {
         self.take_turn().await;
@@ -239,7 +250,7 @@ impl Cluster {
             Death::Crash => HistoryEvent::Crash,
             Death::PowerLoss => HistoryEvent::PowerLoss,
             Death::CleanStop(deadline) => match self.stop(deadline).await {
-                Some(reports) if reports.iter().all(|report| report.flush_errors.is_empty()) => HistoryEvent::CleanStop,
+                Some(reports) if reports.iter().all(is_clean) => HistoryEvent::CleanStop,
                 Some(_) => HistoryEvent::Crash,
                 None => {
                     result = Err(format!("a clean stop did not end within {:?}", deadline + STOP_PATIENCE));
@@ -300,7 +311,8 @@ impl Cluster {
         });
         let node = TargetNode::new(state.config.clone(), target.shards).expect("the plan's configuration is sound");
         let start = |id: u16| {
-            let disks: Disks<SimRuntime> = state.disks.iter().map(|(&lun, disk)| ((0, lun), disk.opened(id))).collect();
+            let handles = |disk: &SimDisk| (0..state.config.limits.disk_handles()).map(|_| disk.reopen()).collect();
+            let disks: Disks<SimRuntime> = state.disks.iter().map(|(&lun, disk)| ((0, lun), handles(disk))).collect();
             Shard::start(process.runtime(ShardId(id)), node.clone(), ShardId(id), disks)
         };
         let shards: Vec<_> = (0..target.shards).map(start).collect();
@@ -343,6 +355,11 @@ impl Cluster {
         self.state.busy.set(false);
         self.state.idle.one();
     }
+}
+
+/// Nothing that was acknowledged may be lost, and nobody is there who acknowledges more.
+fn is_clean(report: &StopReport) -> bool {
+    report.flush_errors.is_empty() && report.sessions_left == 0
 }
 
 fn death_name(event: &HistoryEvent) -> &'static str {

@@ -50,12 +50,16 @@ impl Default for DiskSpeed {
     }
 }
 
-/// A handle to a disk: what the target opens.
+/// A handle to a disk: what the target opens. Clones share an open file description.
 #[derive(Clone)]
 pub struct SimDisk {
     device: Rc<Device>,
-    /// Which opening of the file: systems tell an error of several writes once to each.
-    file: u16,
+    description: Rc<Description>,
+}
+
+/// An open file description: it tells of each failed write-back once.
+struct Description {
+    told: Cell<u64>,
 }
 
 struct Device {
@@ -85,6 +89,10 @@ struct State {
     faults: Faults,
     /// Transfers so far: keys what becomes of each.
     transfers: u64,
+    /// Write-backs that failed so far.
+    failures: u64,
+    /// How often several waited for the news of one, so far: keys who got it.
+    contests: u64,
     next: u64,
     worker: Option<Waker>,
 }
@@ -95,12 +103,9 @@ struct Operation {
     /// What of the buffer is moved.
     range: Range<usize>,
     offset_bytes: u64,
-    /// Through which opening of the file.
-    file: u16,
-    /// Durable writes that found no space, of which this one is told in their place.
-    untold: Vec<Self>,
-    /// It found no space, and another one was told: it does nothing and succeeds.
-    lost: bool,
+    description: Rc<Description>,
+    /// It has taken the news of a failed write-back, and comes back with an error.
+    told: bool,
     done: Rc<Done>,
 }
 
@@ -116,8 +121,6 @@ enum Kind {
 struct Done {
     result: RefCell<Option<(io::Result<usize>, Option<SimBuf>)>>,
     waker: RefCell<Option<Waker>>,
-    /// Succeed once the target has taken the failure that was told in their place.
-    untold: RefCell<Vec<Operation>>,
 }
 
 impl SimDisk {
@@ -141,12 +144,21 @@ impl SimDisk {
             hung: Vec::new(),
             faults: Faults::default(),
             transfers: 0,
+            failures: 0,
+            contests: 0,
             next: 1,
             worker: None,
         };
         let (direct, state) = (Cell::new(false), RefCell::new(state));
-        let device = Device { seed, lun, direct, clock, geometry, speed, trace, history, state };
-        Self { device: Rc::new(device), file: 0 }
+        let device = Rc::new(Device { seed, lun, direct, clock, geometry, speed, trace, history, state });
+        Self { device, description: Rc::new(Description { told: Cell::new(0) }) }
+    }
+
+    /// The same disk with an open file description of its own. What was told on another before is no news on this one.
+    #[must_use]
+    pub fn reopen(&self) -> Self {
+        let told = Cell::new(self.device.state.borrow().failures);
+        Self { device: self.device.clone(), description: Rc::new(Description { told }) }
     }
 
     /// The same disk, used past the page cache: what it moves are whole logical blocks.
@@ -154,12 +166,6 @@ impl SimDisk {
     pub fn direct(self) -> Self {
         self.device.direct.set(true);
         self
-    }
-
-    /// The same disk, opened for the `file`th time.
-    #[must_use]
-    pub fn opened(&self, file: u16) -> Self {
-        Self { device: self.device.clone(), file }
     }
 
     /// Completes operations as they come due; the task of the device itself.
@@ -238,8 +244,7 @@ impl SimDisk {
     #[must_use]
     pub fn buffers_held(&self) -> usize {
         let state = self.device.state.borrow();
-        let operations = state.in_flight.values().chain(&state.hung);
-        operations.map(|operation| usize::from(operation.buf.is_some()) + operation.untold.len()).sum()
+        state.in_flight.values().chain(&state.hung).filter(|operation| operation.buf.is_some()).count()
     }
 
     /// The device's own unit of atomicity, in bytes.
@@ -268,18 +273,16 @@ impl SimDisk {
             return (Err(io::ErrorKind::ReadOnlyFilesystem.into()), buf);
         }
         let done = Rc::new(Done::default());
-        let (file, untold, lost) = (self.file, Vec::new(), false);
-        self.device.issue(Operation { kind, buf, range, offset_bytes, file, untold, lost, done: done.clone() });
-        let result = poll_fn(|cx| match done.result.borrow_mut().take() {
+        let description = self.description.clone();
+        self.device.issue(Operation { kind, buf, range, offset_bytes, description, told: false, done: done.clone() });
+        poll_fn(|cx| match done.result.borrow_mut().take() {
             Some(result) => Poll::Ready(result),
             None => {
                 *done.waker.borrow_mut() = Some(cx.waker().clone());
                 Poll::Pending
             }
         })
-        .await;
-        self.device.succeed_untold(done.untold.take());
-        result
+        .await
     }
 }
 
@@ -342,12 +345,6 @@ impl Device {
 
     fn complete(&self, mut operation: Operation) {
         let result = self.apply(&mut operation);
-        if result.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::StorageFull)
-            && operation.untold.is_empty()
-            && self.passes_on(&mut operation)
-        {
-            return;
-        }
         let how = match &result {
             Ok(moved) if *moved == operation.range.len() => "done",
             Ok(_) => "short",
@@ -357,44 +354,9 @@ impl Device {
             Err(_) => "failed",
         };
         self.record(&operation, how);
-        *operation.done.untold.borrow_mut() = std::mem::take(&mut operation.untold);
         *operation.done.result.borrow_mut() = Some((result, operation.buf.take()));
         if let Some(waker) = operation.done.waker.borrow_mut().take() {
             waker.wake();
-        }
-    }
-
-    /// Of several durable writes that are under way while there is no space, a system tells one, which need not be one whose
-    /// blocks were lost (D14): another one fails in the place of `operation`. Tells whether there was one.
-    fn passes_on(&self, operation: &mut Operation) -> bool {
-        let mut state = self.state.borrow_mut();
-        let key = u64::from(self.lun) << 48 | state.transfers;
-        if operation.kind != Kind::Write(Durability::Durable) || Draws::new(self.seed, "disk-untold", key).chance(1, 2)
-        {
-            return false;
-        }
-        let beside =
-            |other: &&mut Operation| other.kind == operation.kind && other.file == operation.file && !other.lost;
-        let Some(told) = state.in_flight.values_mut().find(beside) else { return false };
-        told.untold.push(Operation {
-            lost: true,
-            untold: Vec::new(),
-            buf: operation.buf.take(),
-            range: operation.range.clone(),
-            done: operation.done.clone(),
-            ..*operation
-        });
-        self.record(operation, "lost");
-        true
-    }
-
-    /// The one that was told has failed: the others succeed, a little later.
-    fn succeed_untold(&self, operations: Vec<Operation>) {
-        let mut state = self.state.borrow_mut();
-        for operation in operations {
-            let due = self.clock.now() + Duration::from_micros(1);
-            state.enqueue(due, operation);
-            state.wake();
         }
     }
 
@@ -402,13 +364,15 @@ impl Device {
     fn apply(&self, operation: &mut Operation) -> io::Result<usize> {
         let mut state = self.state.borrow_mut();
         let state = &mut *state;
+        let moved = self.transfer(state, operation)?;
+        if operation.waits_for_write_back() && self.tells(state, operation) {
+            return Err(fault::input_output_error());
+        }
+        Ok(moved)
+    }
+
+    fn transfer(&self, state: &mut State, operation: &mut Operation) -> io::Result<usize> {
         let (offset_bytes, range) = (operation.offset_bytes, operation.range.clone());
-        if operation.lost {
-            return Ok(range.len());
-        }
-        if !operation.untold.is_empty() {
-            return Err(fault::no_space());
-        }
         match (operation.kind, &mut operation.buf) {
             (Kind::Read, Some(buf)) => {
                 let unit = if self.direct.get() { self.geometry.logical_block_bytes } else { 1 };
@@ -425,6 +389,10 @@ impl Device {
                 let landed = &buf.as_ref()[range][..moved];
                 let sparse = || !state.current.is_allocated(offset_bytes, landed.len());
                 match state.faults.write(self.clock.now(), sparse) {
+                    Verdict::Works if durability == Durability::Durable && state.faults.write_back_fails() => {
+                        state.land_in_cache(offset_bytes, landed);
+                        self.write_back_failed(state);
+                    }
                     Verdict::Works => state.land(offset_bytes, landed, durability),
                     Verdict::Fails(error) => return Err(error),
                     Verdict::Tears(error) => {
@@ -434,7 +402,10 @@ impl Device {
                 }
                 Ok(moved)
             }
-            (Kind::Flush(covers), _) => self.flush(state, covers).map(|()| 0),
+            (Kind::Flush(covers), _) => {
+                self.flush(state, covers);
+                Ok(0)
+            }
             (Kind::Read | Kind::Write(_), None) => unreachable!("a transfer has a buffer"),
         }
     }
@@ -457,12 +428,43 @@ impl Device {
         }
     }
 
-    fn flush(&self, state: &mut State, covers: u64) -> io::Result<()> {
-        if state.faults.flush_fails() {
-            // What the failed flush covered is marked clean: it will never be written, and nobody says so again (D6).
+    /// What was to become durable is marked clean: it will never be written. Each open file description says so once (D6).
+    fn write_back_failed(&self, state: &mut State) {
+        state.failures += 1;
+        self.history.borrow_mut().events.push(Event::FlushFailed { lun: self.lun });
+    }
+
+    /// Whether it is `operation` that gets to know of a failed write-back. Of several that wait on one open file
+    /// description, any one does; it need not be the first to come back.
+    fn tells(&self, state: &mut State, operation: &Operation) -> bool {
+        if operation.told {
+            return true;
+        }
+        if operation.description.told.replace(state.failures) == state.failures {
+            return false;
+        }
+        let beside = |other: &&mut Operation| {
+            other.waits_for_write_back() && Rc::ptr_eq(&other.description, &operation.description)
+        };
+        let mut beside: Vec<_> = state.in_flight.values_mut().filter(beside).collect();
+        if beside.is_empty() {
+            return true;
+        }
+        state.contests += 1;
+        let key = u64::from(self.lun) << 48 | state.contests;
+        match Draws::new(self.seed, "disk-error-told", key).below(beside.len() as u64 + 1) as usize {
+            0 => true,
+            other => {
+                beside[other - 1].told = true;
+                false
+            }
+        }
+    }
+
+    fn flush(&self, state: &mut State, covers: u64) {
+        if state.faults.write_back_fails() {
             drop(state.volatile.take_below(covers));
-            self.history.borrow_mut().events.push(Event::FlushFailed { lun: self.lun });
-            return Err(fault::input_output_error());
+            return self.write_back_failed(state);
         }
         let lies = state.faults.flush_lies();
         for write in state.volatile.take_below(covers) {
@@ -474,7 +476,6 @@ impl Device {
                 state.durable.write(write.offset_bytes, &write.bytes, write.number);
             }
         }
-        Ok(())
     }
 
     fn record(&self, operation: &Operation, how: &'static str) {
@@ -490,6 +491,11 @@ impl Device {
 }
 
 impl Operation {
+    /// It comes back when data is durable, and with an error when some were lost.
+    fn waits_for_write_back(&self) -> bool {
+        matches!(self.kind, Kind::Flush(_) | Kind::Write(Durability::Durable))
+    }
+
     fn bytes(&self) -> Option<&[u8]> {
         self.buf.as_ref().map(|buf| &buf.as_ref()[self.range.clone()])
     }
@@ -525,6 +531,13 @@ impl State {
             Durability::Durable => self.durable.write(offset_bytes, bytes, number),
             Durability::Volatile => self.volatile.push(number, offset_bytes, bytes, &mut self.durable),
         }
+    }
+
+    /// A write takes effect until the cache is lost.
+    fn land_in_cache(&mut self, offset_bytes: u64, bytes: &[u8]) {
+        let number = self.next;
+        self.next += 1;
+        self.current.write(offset_bytes, bytes, number);
     }
 
     /// Any sectors of a write take effect; `keep` 0: none, 1: any, 2: all.

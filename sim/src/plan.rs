@@ -154,6 +154,8 @@ pub struct TargetPlan {
     /// First Target Transfer Tag of each session (C7).
     #[serde(skip_serializing_if = "is_zero")]
     pub initial_ttt: u32,
+    /// Durable writes under way of one logical unit.
+    pub durable_writes: u32,
     /// What the target's clock says at the start of the run, in microseconds (C7).
     #[serde(skip_serializing_if = "is_zero")]
     pub clock_origin_us: u64,
@@ -192,6 +194,7 @@ impl Default for TargetPlan {
             initiator_stall_ms: ms(limits.initiator_stall),
             pool_shares: limits.pool_shares,
             initial_ttt: 0,
+            durable_writes: limits.durable_writes,
             clock_origin_us: 0,
             disowned_tasks: limits.disowned_tasks,
             stall_bytes: limits.stall_bytes,
@@ -227,6 +230,7 @@ impl TargetPlan {
             pool_shares: self.pool_shares,
             disowned_tasks: self.disowned_tasks,
             stall_bytes: self.stall_bytes,
+            durable_writes: self.durable_writes,
             ..Limits::default()
         }
     }
@@ -419,11 +423,26 @@ pub enum FaultKind {
         /// How long, in microseconds.
         for_us: u64,
     },
+    /// The next event of core that a task of this kind tells makes it panic (P9, P10).
+    Panic {
+        /// Which task.
+        who: Panicker,
+    },
     /// Everything stands still for a while; then all timers fire at once (C4).
     Freeze {
         /// How long, in microseconds.
         for_us: u64,
     },
+}
+
+/// A task of the target that panics.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Panicker {
+    /// The driver of a connection.
+    Driver,
+    /// A worker.
+    Worker,
 }
 
 impl Plan {

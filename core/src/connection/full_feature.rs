@@ -443,7 +443,7 @@ impl<R: Runtime> Driver<R> {
             let immediate =
                 session.tasks.borrow().values().filter(|task| task.immediate).map(|task| task.itt).collect();
             let managed = management::manage(self.shard.clone(), session.clone(), request, immediate);
-            session.connection.runtime.spawn(managed);
+            session.spawn(managed);
         }
     }
 

@@ -14,7 +14,7 @@ use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use crate::backend::{Backend, Medium, WholeTransfers};
+use crate::backend::{Backend, Descriptions, Medium, WholeTransfers};
 use crate::env::Runtime;
 use crate::event::Event;
 use crate::high_water::Bounds;
@@ -59,16 +59,16 @@ pub struct LogicalUnit<R: Runtime> {
 }
 
 impl<R: Runtime> LogicalUnit<R> {
-    /// The share that this shard has of logical unit `number`. `disk` is `None` for nullio only. What the disk holds
-    /// past its last whole block is not served. `config.block_bytes` is a multiple of the disk's logical block.
+    /// The share that this shard has of logical unit `number`. `disks` are handles to its disk, as
+    /// [`crate::target::Disks`] has them; none for nullio. What the disk holds past its last whole block is not served. `config.block_bytes` is a multiple of the disk's logical block.
     ///
     /// # Panics
-    /// When a back end that needs a disk gets none.
+    /// When a back end that needs handles to a disk gets too few.
     pub fn new(
         runtime: R,
         number: u16,
         config: &LunConfig,
-        disk: Option<R::Disk>,
+        disks: Vec<R::Disk>,
         shared: Arc<Shared>,
         limits: &Rc<Bounds>,
     ) -> Self {
@@ -76,8 +76,8 @@ impl<R: Runtime> LogicalUnit<R> {
         let backend = match config.backend {
             BackendKind::Nullio { size_bytes } => Backend::Nullio { size_bytes },
             BackendKind::Fileio | BackendKind::Blockio => {
-                let disk = disk.expect("fileio and blockio come with a disk");
-                Backend::Disk(WholeTransfers::new(disk, config.block_bytes, limits.clone()))
+                let disks = Descriptions::new(disks);
+                Backend::Disk(WholeTransfers::new(runtime.clone(), disks, config.block_bytes, limits.clone()))
             }
         };
         let medium = Medium::new(runtime.clone(), lun, backend, config.mode, shared.clone());

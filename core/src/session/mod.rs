@@ -22,11 +22,14 @@ use crate::id::{Cid, Isid, Itt, Lun, NexusId, Tsih, Ttt};
 use crate::session::command_window::CommandWindow;
 use crate::session::data_transfer::TransferRules;
 use crate::session::reinstatement::Succession;
-use crate::sync::Notify;
+use crate::sync::{Notify, apart};
 use crate::target::TargetShare;
 use crate::task::Task;
 use crate::task::task_set::TaskSet;
 use crate::wire::{LogoutRequest, NopOut, SerialNumber, TaskManagementRequest, TextRequest};
+
+/// Why a connection is closed whose driver, worker or other task panicked.
+pub(crate) const BROKEN: &str = "an invariant was broken";
 
 /// Who a session belongs to: the I_T nexus identifier without the target portal group, of which there is one.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -135,6 +138,17 @@ impl<R: Runtime> Session<R> {
         let ttt = self.next_ttt.get();
         self.next_ttt.set(ttt.next());
         ttt
+    }
+
+    /// Starts a task of the session. One that breaks an invariant takes the connection with it, and so the session.
+    pub(crate) fn spawn(self: &Rc<Self>, task: impl Future<Output = ()> + 'static) {
+        let session = self.clone();
+        self.connection.runtime.spawn(async move {
+            let connection = &session.connection;
+            if apart(&connection.runtime, task).await.is_none() {
+                connection.abort(BROKEN);
+            }
+        });
     }
 
     /// Lets go of its tasks, which hold it.

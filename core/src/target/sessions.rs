@@ -15,8 +15,8 @@ use crate::id::{ConnectionId, NexusId, Tsih, Ttt};
 use crate::logical_unit::UnitAttention;
 use crate::session::abort::Owed;
 use crate::session::reinstatement::Successor;
-use crate::session::{Session, SessionKey};
-use crate::sync::within;
+use crate::session::{BROKEN, Session, SessionKey};
+use crate::sync::{apart, within};
 use crate::target::{ConnectionSlot, Handoff, Shard};
 
 /// What a session is to the initiator and to the logical units: it outlives a connection whose place another takes.
@@ -33,6 +33,11 @@ struct Begun<R: Runtime> {
     /// Bytes that came behind the last login request.
     unread: Vec<u8>,
     slot: ConnectionSlot,
+}
+
+/// Serves one connection; tells why it ended.
+async fn drive<R: Runtime>(shard: Rc<Shard<R>>, session: Rc<Session<R>>, unread: Vec<u8>) -> &'static str {
+    Driver::new(shard, session).run(&unread).await
 }
 
 impl<R: Runtime> Shard<R> {
@@ -55,13 +60,18 @@ impl<R: Runtime> Shard<R> {
         self.serve(begun).await;
     }
 
-    /// Serves a session to its end, over one connection after the other.
+    /// Serves a session to its end, over one connection after the other. The driver runs in a task of its own: when it
+    /// breaks an invariant, its session ends as one whose connection is lost.
     async fn serve(self: Rc<Self>, mut begun: Begun<R>) {
         loop {
             let Begun { session, unread, slot } = begun;
-            self.runtime.spawn(session.connection.clone().write());
-            self.runtime.spawn(timers::watch(session.clone()));
-            let why = Driver::new(self.clone(), session.clone()).run(&unread).await;
+            session.spawn(session.connection.clone().write());
+            session.spawn(timers::watch(session.clone()));
+            let why = apart(&self.runtime, drive(self.clone(), session.clone(), unread)).await;
+            if why.is_none() && crate::planted!(BrokenSessionKept) {
+                return;
+            }
+            let why = why.unwrap_or(BROKEN);
             session.connection.abort(why);
             if !(crate::planted!(ContinuesWithTasks) && session.succession.is_claimed()) {
                 self.end_tasks(&session).await;
@@ -248,9 +258,9 @@ impl<R: Runtime> Shard<R> {
     async fn end_tasks(&self, session: &Rc<Session<R>>) {
         session.leaving.set(true);
         session.abort(&session.tasks_of(None), Owed::Drop).await;
-        // They hold the session, which holds them.
+        // What waits for a gap, or was left where an invariant was broken, holds the session, which holds it.
         if !crate::planted!(SessionCycle) {
-            session.window.borrow_mut().drop_pending();
+            session.let_go();
         }
     }
 

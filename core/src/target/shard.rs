@@ -22,8 +22,9 @@ use crate::sync::{Notify, within};
 use crate::target::{ConnectionSlot, Node, TargetShare};
 use crate::wire::SerialNumber;
 
-/// The disks of a shard, by target (index in [`crate::target::NodeConfig::targets`]) and LUN; nullio has none.
-pub type Disks<R> = BTreeMap<(usize, u16), <R as Runtime>::Disk>;
+/// The disks of a shard, by target (index in [`crate::target::NodeConfig::targets`]) and LUN; nullio has none. Each comes
+/// as [`crate::limits::Limits::disk_handles`] handles with open file descriptions of their own, which no other shard has.
+pub type Disks<R> = BTreeMap<(usize, u16), Vec<<R as Runtime>::Disk>>;
 
 /// See the module.
 pub struct Shard<R: Runtime> {
@@ -58,6 +59,8 @@ pub struct Handoff {
 pub struct StopReport {
     /// Commands that did not end within the deadline and were aborted.
     pub commands_aborted: usize,
+    /// Sessions that had not ended within [`crate::limits::Limits::stop_sessions`] and were left behind.
+    pub sessions_left: usize,
     /// What could not be flushed: acknowledged data may be lost. One message per logical unit.
     pub flush_errors: Vec<String>,
 }
@@ -74,15 +77,15 @@ impl<R: Runtime> Shard<R> {
     /// Builds shard `id` and starts its workers.
     ///
     /// # Panics
-    /// When `disks` lacks the disk of a logical unit that is not nullio.
+    /// When `disks` lacks handles to the disk of a logical unit that is not nullio.
     pub fn start(runtime: R, node: Arc<Node>, id: ShardId, mut disks: Disks<R>) -> Rc<Self> {
         let limits = Rc::new(Bounds::new(node.config.limits.clone()));
         let mut targets = Vec::new();
         for (index, config) in node.config.targets.iter().enumerate() {
             let unit = |(&number, lun)| {
                 let shared = node.units[index][&number].clone();
-                let disk = disks.remove(&(index, number));
-                (number, Rc::new(LogicalUnit::new(runtime.clone(), number, lun, disk, shared, &limits)))
+                let disks = disks.remove(&(index, number)).unwrap_or_default();
+                (number, Rc::new(LogicalUnit::new(runtime.clone(), number, lun, disks, shared, &limits)))
             };
             let luns = config.luns.iter().map(unit).collect();
             let device = Device { runtime: runtime.clone(), name: config.name.clone(), limits: limits.clone(), luns };
@@ -151,13 +154,16 @@ impl<R: Runtime> Shard<R> {
         let _ = within(&self.runtime, deadline, idle).await;
         let mut report = StopReport {
             commands_aborted: sessions.iter().map(|session| session.tasks.borrow().len()).sum(),
-            flush_errors: Vec::new(),
+            ..StopReport::default()
         };
-        join_all(sessions.iter().map(|session| async move {
+        let ends = join_all(sessions.iter().map(|session| async move {
             session.connection.finish("the target stops").await;
             session.until_ended().await;
-        }))
-        .await;
+        }));
+        if within(&self.runtime, self.limits.stop_sessions, ends).await.is_none() {
+            self.limits.marks.stop_sessions.meet();
+        }
+        report.sessions_left = sessions.iter().filter(|session| !session.ended.get()).count();
         // All at once, each within its own time: one disk that hangs keeps no other from being flushed.
         let flushes = self.targets.iter().flat_map(|target| {
             target.queue.close();

@@ -64,7 +64,8 @@ pub enum DiskFault {
         /// After some of their sectors have changed.
         partial: bool,
     },
-    /// Flushes fail with EIO, and what they covered is lost (D6).
+    /// Write-backs fail: what a flush covered, or a durable write, is lost, and each open file description says so once,
+    /// with EIO (D6).
     FlushError {
         /// How many.
         count: u64,
@@ -127,10 +128,6 @@ pub(super) enum Moves {
 
 pub(super) fn input_output_error() -> io::Error {
     io::Error::from_raw_os_error(EIO)
-}
-
-pub(super) fn no_space() -> io::Error {
-    io::Error::from_raw_os_error(ENOSPC)
 }
 
 impl Faults {
@@ -196,7 +193,7 @@ impl Faults {
     /// `sparse` tells whether the write needs space that the disk has not got yet.
     pub(super) fn write(&mut self, now: Duration, sparse: impl FnOnce() -> bool) -> Verdict {
         if now < self.full_until && sparse() {
-            return Verdict::Fails(no_space());
+            return Verdict::Fails(io::Error::from_raw_os_error(ENOSPC));
         }
         match self.strike(|fault| match fault {
             DiskFault::WriteError { count, .. } => Some(count),
@@ -208,7 +205,7 @@ impl Faults {
         }
     }
 
-    pub(super) fn flush_fails(&mut self) -> bool {
+    pub(super) fn write_back_fails(&mut self) -> bool {
         self.strike(|fault| match fault {
             DiskFault::FlushError { count } => Some(count),
             _ => None,

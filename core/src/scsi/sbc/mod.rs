@@ -43,6 +43,6 @@ fn write_failure(error: BackendError) -> Sense {
         BackendError::Gone => Sense::DEVICE_GONE,
         BackendError::NoSpace => Sense::SPACE_EXHAUSTED,
         BackendError::ReadOnly => Sense::WRITE_PROTECTED,
-        BackendError::Io | BackendError::FlushFailed => Sense::WRITE_ERROR,
+        BackendError::Io | BackendError::Unfinished | BackendError::FlushFailed => Sense::WRITE_ERROR,
     }
 }

@@ -57,7 +57,8 @@ impl Bench {
         let limits = Rc::new(Bounds::new(limits));
         let shared = Arc::new(Shared::default());
         let config = LunConfig { backend, mode, block_bytes, scsi_id: "disk-one".into(), serial: "S-0001".into() };
-        let served = (!matches!(backend, BackendKind::Nullio { .. })).then(|| disk.clone());
+        let handles = if matches!(backend, BackendKind::Nullio { .. }) { 0 } else { limits.disk_handles() };
+        let served = (0..handles).map(|_| disk.clone()).collect();
         let unit = LogicalUnit::new(runtime.clone(), 0, &config, served, shared.clone(), &limits);
         unit.attach(NEXUS, UnitAttention::POWER_ON);
         assert_eq!(unit.take_attention(NEXUS), Some(UnitAttention::POWER_ON));
