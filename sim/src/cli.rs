@@ -4,6 +4,7 @@ mod batch;
 mod mutants;
 mod report;
 mod repro;
+mod trace;
 
 use std::io::Write;
 use std::num::NonZeroUsize;
@@ -85,6 +86,8 @@ enum Command {
         #[arg(long, value_enum, default_value_t = Profile::Full)]
         profile: Profile,
     },
+    /// Shows what happened in a run, in short lines; or where two runs part.
+    Trace(trace::TraceArgs),
     /// Prints the plan of a seed.
     Plan {
         /// The seed.
@@ -143,6 +146,7 @@ fn dispatch(command: Command) -> u8 {
         Command::Mutants { seeds, seed_base, only, jobs: count, profile } => {
             self_test_first(|| mutants::run(seeds, seed_base, only.as_deref(), jobs(count), profile))
         }
+        Command::Trace(args) => trace::run(args),
         Command::Plan { seed, profile } => {
             print!("{}", Plan::generate(seed, profile).to_toml());
             EXIT_OK

@@ -65,8 +65,12 @@ pub(super) fn run(batch: &Batch) -> u8 {
         Ok(path) => println!("plan: {}", path.display()),
         Err(error) => println!("the plan could not be kept: {error}"),
     }
+    let differs = failures[0].oracle == "S7";
+    if differs {
+        print!("{}", super::trace::part(&plan));
+    }
     println!("{}", repro_command(&plan, &failures[0]));
-    if failures[0].oracle == "S7" { EXIT_NOT_DETERMINISTIC } else { EXIT_BUG }
+    if differs { EXIT_NOT_DETERMINISTIC } else { EXIT_BUG }
 }
 
 /// Runs the seeds until one fails, or all of them if the batch keeps going.

@@ -170,6 +170,11 @@ impl WireOracle {
         self.findings.iter_mut().chain(self.events.found()).for_each(act);
     }
 
+    /// What was found so far, on the wire and in the events: each grows at its end only.
+    pub fn found(&mut self) -> [&[Finding]; 2] {
+        [&self.findings, self.events.found()]
+    }
+
     /// The run is over: everything that was found.
     pub fn finish(&mut self) -> Vec<Finding> {
         let mut findings = std::mem::take(&mut self.findings);
