@@ -2,6 +2,7 @@
 
 mod batch;
 mod mutants;
+mod pcap;
 mod report;
 mod repro;
 mod trace;
@@ -88,6 +89,8 @@ enum Command {
     },
     /// Shows what happened in a run, in short lines; or where two runs part.
     Trace(trace::TraceArgs),
+    /// Writes what passes on the simulated wire into a capture file (pcapng), for Wireshark and tshark.
+    Pcap(pcap::PcapArgs),
     /// Prints the plan of a seed.
     Plan {
         /// The seed.
@@ -146,6 +149,7 @@ fn dispatch(command: Command) -> u8 {
         Command::Mutants { seeds, seed_base, only, jobs: count, profile } => {
             self_test_first(|| mutants::run(seeds, seed_base, only.as_deref(), jobs(count), profile))
         }
+        Command::Pcap(args) => pcap::run(&args),
         Command::Trace(args) => trace::run(args),
         Command::Plan { seed, profile } => {
             print!("{}", Plan::generate(seed, profile).to_toml());

@@ -12,6 +12,7 @@
 //! | [`faults`] | lets the plan's faults strike |
 //! | [`initiator`] | well-behaved and hostile initiators with a codec of their own |
 //! | [`history`], [`tap`], [`trace`] | what is kept of a run: commands, bytes, everything |
+//! | [`pcap`] | the simulated wire as a capture |
 //! | [`oracle`] | what judges it |
 //! | [`random`] | keyed draws |
 //! | [`cli`] | `cargo sim` |
@@ -27,6 +28,7 @@ pub mod history;
 pub mod initiator;
 pub mod network;
 pub mod oracle;
+pub mod pcap;
 pub mod plan;
 pub mod random;
 pub mod runner;

@@ -391,6 +391,14 @@ pub enum FaultKind {
     },
 }
 
+impl FaultKind {
+    /// The fault as a plan has it, on one line.
+    #[must_use]
+    pub fn to_words(&self) -> String {
+        toml::to_string(self).unwrap_or_default().trim().replace('\n', ", ").replace(" = ", "=").replace('"', "")
+    }
+}
+
 impl Plan {
     /// Reads a plan.
     ///

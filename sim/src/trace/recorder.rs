@@ -240,7 +240,7 @@ impl Recorder {
 
     fn fault(&mut self, at: Duration, name: &'static str, fault: &Fault) {
         let mut entry = Entry { kind: "fault".into(), command: Some(name.into()), ..Entry::default() };
-        entry.detail = Some(Text::Owned(fault_detail(&fault.kind)));
+        entry.detail = Some(Text::Owned(fault.kind.to_words()));
         (entry.initiator, entry.lun, entry.for_us) = fault_subject(&fault.kind);
         let (initiator, lun) = (entry.initiator, entry.lun);
         let seq = self.push(at, Entity::Fault(fault.id), entry);
@@ -480,9 +480,4 @@ fn fault_subject(kind: &FaultKind) -> (Option<u32>, Option<u16>, Option<u64>) {
         #[allow(unreachable_patterns)]
         _ => (None, None, None),
     }
-}
-
-/// The fault as the plan has it, on one line.
-fn fault_detail(kind: &FaultKind) -> String {
-    toml::to_string(kind).unwrap_or_default().trim().replace('\n', ", ").replace(" = ", "=").replace('"', "")
 }
