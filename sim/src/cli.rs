@@ -5,6 +5,7 @@ mod mutants;
 mod pcap;
 mod report;
 mod repro;
+mod timeline;
 mod trace;
 
 use std::io::Write;
@@ -89,6 +90,8 @@ enum Command {
     },
     /// Shows what happened in a run, in short lines; or where two runs part.
     Trace(trace::TraceArgs),
+    /// Draws a run as one HTML page: open it in any browser.
+    Timeline(timeline::TimelineArgs),
     /// Writes what passes on the simulated wire into a capture file (pcapng), for Wireshark and tshark.
     Pcap(pcap::PcapArgs),
     /// Prints the plan of a seed.
@@ -149,6 +152,7 @@ fn dispatch(command: Command) -> u8 {
         Command::Mutants { seeds, seed_base, only, jobs: count, profile } => {
             self_test_first(|| mutants::run(seeds, seed_base, only.as_deref(), jobs(count), profile))
         }
+        Command::Timeline(args) => timeline::run(&args),
         Command::Pcap(args) => pcap::run(&args),
         Command::Trace(args) => trace::run(args),
         Command::Plan { seed, profile } => {

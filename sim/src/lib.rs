@@ -12,7 +12,7 @@
 //! | [`faults`] | lets the plan's faults strike |
 //! | [`initiator`] | well-behaved and hostile initiators with a codec of their own |
 //! | [`history`], [`tap`], [`trace`] | what is kept of a run: commands, bytes, everything |
-//! | [`pcap`] | the simulated wire as a capture |
+//! | [`pcap`], [`timeline`] | the simulated wire as a capture; a run as a page |
 //! | [`oracle`] | what judges it |
 //! | [`random`] | keyed draws |
 //! | [`cli`] | `cargo sim` |
@@ -34,5 +34,6 @@ pub mod random;
 pub mod runner;
 pub mod runtime;
 pub mod tap;
+pub mod timeline;
 pub mod trace;
 pub mod verdict;

@@ -16,6 +16,7 @@ mod recorder;
 pub use diff::{Difference, difference};
 pub use entry::Entry;
 pub use filter::{Filter, Follow};
+pub(crate) use line::said;
 pub use line::{Line, line};
 pub use recorder::Recorder;
 

@@ -334,9 +334,7 @@ impl Recorder {
             return;
         }
         self.failures.insert((oracle.to_owned(), message.to_owned()));
-        // A rule of the history is found broken when the run is over; its story begins with the command.
-        let op =
-            message.strip_prefix("op ").and_then(|rest| rest.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok());
+        let op = named_op(message);
         let entry = Entry {
             kind: "failure".into(),
             oracle: Some(oracle.into()),
@@ -391,6 +389,15 @@ impl Watch for Recorder {
             _ => {}
         }
     }
+}
+
+/// The command that a story of the history begins with: such a rule is found broken when the run is over.
+fn named_op(story: &str) -> Option<u64> {
+    if story.starts_with("at ") {
+        return None;
+    }
+    let (_, rest) = story.split_once("op ")?;
+    rest.split(|character: char| !character.is_ascii_digit()).next()?.parse().ok()
 }
 
 /// A command in words, what else there is to say, and the blocks that it is about.
