@@ -189,3 +189,34 @@ fn print(entries: Vec<&Entry>) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(seq: u64, crc32c: u32) -> Entry {
+        let (entity, kind) = ("connection 1".into(), "bytes-sent".into());
+        Entry { seq, entity, kind, length: Some(48), crc32c: Some(crc32c), ..Entry::default() }
+    }
+
+    #[test]
+    fn runs_that_part_are_told_from_both_sides() {
+        let one = [entry(0, 1), entry(1, 2), entry(2, 3)];
+        let other = [entry(0, 1), entry(1, 9)];
+        let told = tell(&difference(&one, &other).expect("they differ"), "a.jsonl", "b.jsonl");
+        let lines: Vec<&str> = told.lines().collect();
+        assert!(lines[1].starts_with("  ") && lines[1].ends_with("crc32c 0x1"), "{told}");
+        assert_eq!((lines[2], lines[5]), ("- a.jsonl", "+ b.jsonl"));
+        assert!(lines[3].starts_with("- ") && lines[3].ends_with("crc32c 0x2"), "{told}");
+        assert!(lines[6].starts_with("+ ") && lines[6].ends_with("crc32c 0x9"), "{told}");
+        assert_eq!(lines.len(), 7, "{told}");
+    }
+
+    #[test]
+    fn what_a_line_does_not_show_is_told_as_json() {
+        let (mut one, mut other) = (entry(0, 1), entry(0, 1));
+        (one.nexus, other.nexus) = (Some(1), Some(2));
+        let told = tell(&difference(&[one], &[other]).expect("they differ"), "a", "b");
+        assert!(told.contains("\"nexus\":1") && told.contains("\"nexus\":2"), "{told}");
+    }
+}

@@ -150,7 +150,8 @@ fn login(pdu: &RawPdu, from_target: bool, entry: &mut Entry, detail: &mut Vec<St
 fn pairs(pdu: &RawPdu, detail: &mut Vec<String>) {
     match text::decode(&pdu.data) {
         Ok(pairs) => detail.extend(pairs.iter().map(|(key, value)| format!("{key}={value}"))),
-        Err(_) => detail.push("text that goes on in another PDU, or is none".to_owned()),
+        Err(_) if pdu.continues() => detail.push("text goes on in the next PDU".to_owned()),
+        Err(_) => detail.push("the end of a text, or none".to_owned()),
     }
 }
 

@@ -483,8 +483,5 @@ fn fault_subject(kind: &FaultKind) -> (Option<u32>, Option<u16>, Option<u64>) {
         }
         FaultKind::Crash { down_us } | FaultKind::PowerLoss { down_us } => (None, None, Some(down_us)),
         FaultKind::CleanStop { deadline_us, down_us } => (None, None, Some(deadline_us + down_us)),
-        // A fault that nobody has taught the trace yet.
-        #[allow(unreachable_patterns)]
-        _ => (None, None, None),
     }
 }
