@@ -395,7 +395,9 @@ impl FaultKind {
     /// The fault as a plan has it, on one line.
     #[must_use]
     pub fn to_words(&self) -> String {
-        toml::to_string(self).unwrap_or_default().trim().replace('\n', ", ").replace(" = ", "=").replace('"', "")
+        let json = serde_json::to_string(self).unwrap_or_default();
+        let fields = json.strip_prefix('{').and_then(|json| json.strip_suffix('}')).unwrap_or(&json);
+        fields.replace('"', "").replace(':', "=").replace(',', ", ")
     }
 }
 
