@@ -4,11 +4,12 @@
 //! [`crate::env::Runtime::event`].
 
 use std::net::SocketAddr;
+use std::rc::Rc;
 
 use crate::id::{ConnectionId, Itt, Lun, NexusId};
 
-/// One event. Cheap to build: no allocation.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+/// One event. Cheap to build: only the begin of a session allocates.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 #[non_exhaustive]
 pub enum Event {
     /// A connection was accepted.
@@ -61,6 +62,10 @@ pub enum Event {
         nexus: NexusId,
         /// A discovery session has no logical units.
         discovery: bool,
+        /// Who logged in.
+        initiator: Rc<str>,
+        /// Where to, unless for discovery.
+        target: Option<Rc<str>>,
     },
     /// A session goes on with another connection, without the tasks that the old one had (RFC 7143, section 6.3.4).
     SessionContinued {
@@ -73,6 +78,8 @@ pub enum Event {
     SessionEnded {
         /// The nexus that is gone.
         nexus: NexusId,
+        /// Why, in words for a log line.
+        why: &'static str,
     },
     /// The peer broke the protocol.
     ProtocolViolation {

@@ -1,6 +1,7 @@
 //! Newtypes for every identifier: a LUN is never a tag, a tag is never a sequence number.
 
 use std::fmt;
+use std::net::{IpAddr, Ipv6Addr};
 
 macro_rules! id {
     ($(#[$doc:meta])* $name:ident($inner:ty)) => {
@@ -14,6 +15,15 @@ macro_rules! id {
             }
         }
     };
+}
+
+/// Stands for the machine behind an address, which may have all the addresses of a /64 of IPv6.
+#[must_use]
+pub fn machine(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & !0 << 64).into(),
+        address => address,
+    }
 }
 
 id!(/// Initiator Task Tag (RFC 7143, section 11.2.1.8).
@@ -98,6 +108,15 @@ impl fmt::Display for Lun {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn machine_is_one_with_all_its_addresses() {
+        let machine = |text: &str| machine(text.parse().expect("an address"));
+        assert_eq!(machine("2001:db8::1"), machine("2001:db8::ffff:2"));
+        assert_ne!(machine("2001:db8::1"), machine("2001:db8:0:1::1"));
+        assert_eq!(machine("::ffff:192.0.2.7"), machine("192.0.2.7"));
+        assert_ne!(machine("192.0.2.7"), machine("192.0.2.8"));
+    }
 
     #[test]
     fn lun_number_round_trips_in_both_addressing_methods() {

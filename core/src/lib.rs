@@ -24,6 +24,7 @@ pub mod backend;
 pub mod connection;
 pub mod env;
 pub mod event;
+pub mod high_water;
 pub mod id;
 pub mod limits;
 pub mod logical_unit;

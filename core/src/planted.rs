@@ -3,9 +3,6 @@
 //! Each is one line of core behind [`planted!`](crate::planted!). They exist only under `cfg(simulation)`; in the
 //! daemon's compilation the macro is the constant `false`. The plan of a run selects at most one.
 
-#[cfg(simulation)]
-use crate::wire::SerialNumber;
-
 /// Declares the bugs: each with its class, its name on the command line, and its story.
 #[cfg(simulation)]
 macro_rules! catalogue {
@@ -53,7 +50,7 @@ catalogue! {
         DataSnStuck "data-sn-stuck": "DataSN stops at two.",
         TttReserved "ttt-reserved": "The Target Transfer Tag takes the reserved value before it wraps.",
         DeadlineWraps "deadline-wraps": "What an initiator owes is timed in 32 bits of milliseconds.",
-        StatSnShared "stat-sn-shared": "All connections count in one StatSN.",
+        StatSnInherited "stat-sn-inherited": "A connection that takes another's place goes on with its StatSN.",
     }
     "data transfer" {
         R2tPastEdtl "r2t-past-edtl": "The last of several R2Ts asks for a block too much.",
@@ -67,7 +64,7 @@ catalogue! {
     }
     "abort" {
         ZombieWrite "zombie-write": "An abort does not wait for a command that a worker has.",
-        AbortForeign "abort-foreign": "ABORT TASK searches the tasks of other sessions, too.",
+        AbortForeign "abort-foreign": "ABORT TASK looks among the tasks of the target's first session.",
         ResetEveryLun "reset-every-lun": "LOGICAL UNIT RESET resets every logical unit.",
         AbortSkipsRunning "abort-skips-running": "ABORT TASK of a running command is confirmed and does nothing.",
         ReinstatementKeepsOld "reinstatement-keeps-old": "A new login does not wait for the old session's tasks.",
@@ -76,7 +73,15 @@ catalogue! {
         AbortSetTakesYounger "abort-set-takes-younger": "ABORT TASK SET takes along commands that were sent behind it.",
         AbortOfUnsentHolds "abort-of-unsent-holds": "ABORT TASK of a command that never came holds up those behind it.",
         TwoAddresses "two-addresses": "A logical unit that is addressed in two ways has two task sets.",
+        StopHalfDeaf "stop-half-deaf": "A target that stops drops commands and goes on with task management functions.",
+        StopAfterAbort "stop-after-abort": "START STOP UNIT stops the logical unit long after its abort.",
+        ConfirmsItsOwn "confirms-its-own": "ABORT TASK SET leaves it open what became of tasks that another function took away.",
         ContinuesWithTasks "continues-with-tasks": "A session goes on over another connection with its old tasks.",
+    }
+    "isolation" {
+        NexusShared "nexus-shared": "All sessions go by one nexus number.",
+        ResetTakesForeign "reset-takes-foreign": "LOGICAL UNIT RESET ends other sessions' tasks on every logical unit.",
+        ClearResets "clear-resets": "CLEAR TASK SET resets the logical unit for every nexus.",
     }
     "ordering" {
         OrderedOvertakes "ordered-overtakes": "An ORDERED task does not wait for older ones.",
@@ -94,6 +99,7 @@ catalogue! {
         StickyForgotten "sticky-forgotten": "After a failed flush the next one succeeds.",
         FuaIgnored "fua-ignored": "FUA on a write is ignored.",
         WriteErrorGood "write-error-good": "A cached write that failed is answered GOOD.",
+        DescriptionShared "description-shared": "Durable writes wait on one open file description, where one is told of an error.",
         ShortWriteGood "short-write-good": "A write that the disk did in part is taken for whole.",
     }
     "medium access" {
@@ -103,15 +109,24 @@ catalogue! {
         LbaCheckWraps "lba-check-wraps": "The check of LBA plus length wraps around.",
         UnmappedLunServed "unmapped-lun-served": "A LUN that is not mapped is served by LUN 0.",
     }
+    "inventory" {
+        AbsentCommandListed "absent-command-listed": "REPORT SUPPORTED OPERATION CODES names a command that is not there.",
+    }
     "concurrency" {
         LostWakeUp "lost-wake-up": "Once the queue was four deep, a task that comes alone wakes no worker.",
+        WorkerLost "worker-lost": "A worker that panicked is not replaced, and its command stays with it.",
         AnswerIgnored "answer-ignored": "A peer that answers a NOP-In is given up all the same.",
         DoubleCompletion "double-completion": "TEST UNIT READY is answered twice.",
     }
     "resources" {
+        WorkerTooMany "worker-too-many": "There is one worker more than there may be.",
         BufferLeakOnAbort "buffer-leak-on-abort": "The buffer of an aborted read is never given back.",
+        TrickleKept "trickle-kept": "A WRITE whose data trickle keeps its buffer while others are refused.",
         PoolShareIgnored "pool-share-ignored": "One session's WRITEs may hold the whole buffer pool.",
         StalledWriteKept "stalled-write-kept": "A WRITE whose data never come is never given up.",
+        GapKept "gap-kept": "A gap in CmdSN that is never filled is waited for without end.",
+        PduEndless "pdu-endless": "A PDU that never comes to its end is waited for without end.",
+        BrokenSessionKept "broken-session-kept": "A session whose driver panicked stays in the table.",
         SessionCycle "session-cycle": "A session that ends keeps the commands that waited for a gap, and they keep it.",
         WindowLeaks "window-leaks": "Now and then a command keeps its place in the window.",
     }
@@ -126,20 +141,6 @@ thread_local! {
 #[cfg(simulation)]
 pub fn select(bug: Option<Bug>) {
     SELECTED.with(|selected| selected.set(bug));
-}
-
-/// The bug `stat-sn-shared`: from the second connection on, each goes on where the last to send a status is.
-#[cfg(simulation)]
-pub(crate) fn share_stat_sn(own: &std::cell::Cell<SerialNumber>) {
-    thread_local! {
-        static LAST: std::cell::Cell<Option<SerialNumber>> = const { std::cell::Cell::new(None) };
-    }
-    if active(Bug::StatSnShared) {
-        LAST.with(|last| {
-            own.set(last.get().unwrap_or_else(|| own.get()));
-            last.set(Some(own.get().next()));
-        });
-    }
 }
 
 /// Whether `bug` is the selected one.

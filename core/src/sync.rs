@@ -110,6 +110,37 @@ impl Drop for Ticket<'_> {
     }
 }
 
+/// Runs `future` in a task of its own. `None` when that ends before the future does: it broke an invariant, and the
+/// runtime caught the panic.
+pub async fn apart<R: Runtime, T: 'static>(runtime: &R, future: impl Future<Output = T> + 'static) -> Option<T> {
+    let over = Rc::new(Over { value: RefCell::new(None), ended: Cell::new(false), news: Notify::default() });
+    let ending = Ending(over.clone());
+    runtime.spawn(async move {
+        // A panic drops it as well, behind all that the future holds.
+        let ending = ending;
+        let value = future.await;
+        *ending.0.value.borrow_mut() = Some(value);
+    });
+    over.news.until(|| over.ended.get().then(|| over.value.take())).await
+}
+
+/// How a task of [`apart`] ended.
+struct Over<T> {
+    value: RefCell<Option<T>>,
+    ended: Cell<bool>,
+    news: Notify,
+}
+
+/// Belongs to the task, and tells of its end.
+struct Ending<T>(Rc<Over<T>>);
+
+impl<T> Drop for Ending<T> {
+    fn drop(&mut self) {
+        self.0.ended.set(true);
+        self.0.news.all();
+    }
+}
+
 /// `Some` of what `future` gives, or `None` once `limit` has passed.
 pub async fn within<R: Runtime, T>(runtime: &R, limit: Duration, future: impl Future<Output = T>) -> Option<T> {
     match select(pin!(future), pin!(runtime.sleep(limit))).await {

@@ -98,11 +98,6 @@ impl TestRuntime {
         self.0.events.take()
     }
 
-    /// Bytes of the pool that nobody holds.
-    pub(crate) fn pool_free(&self) -> usize {
-        self.0.pool_free.get()
-    }
-
     /// Polls every task once. `true` when one of them ended or began another.
     fn poll_tasks(&self, context: &mut Context<'_>) -> bool {
         let mut tasks = self.0.tasks.take();
@@ -148,8 +143,12 @@ impl Runtime for TestRuntime {
         Some(TestBuf { bytes: vec![STALE; len], pool: pool.clone() })
     }
 
+    fn pool_free_bytes(&self) -> usize {
+        self.0.pool_free.get()
+    }
+
     fn event(&self, event: &Event) {
-        self.0.events.borrow_mut().push(*event);
+        self.0.events.borrow_mut().push(event.clone());
     }
 
     fn park(&self, stream: NoStream) {
@@ -236,9 +235,15 @@ pub(crate) enum DiskVerb {
     Flush,
 }
 
-/// A disk in memory with a volatile cache. Clones are handles to the same disk.
-#[derive(Clone)]
-pub(crate) struct MemoryDisk(Rc<DiskState>);
+/// A disk in memory with a volatile cache. Clones are handles to the same disk, and each has a number.
+pub(crate) struct MemoryDisk(Rc<DiskState>, u32);
+
+impl Clone for MemoryDisk {
+    fn clone(&self) -> Self {
+        self.0.handles_made.set(self.0.handles_made.get() + 1);
+        Self(self.0.clone(), self.0.handles_made.get())
+    }
+}
 
 struct DiskState {
     cached: RefCell<Vec<u8>>,
@@ -249,12 +254,15 @@ struct DiskState {
     shortened: RefCell<VecDeque<(DiskVerb, usize)>>,
     held: Cell<Option<DiskVerb>>,
     released: Notify,
+    handles_made: Cell<u32>,
+    /// Those that made something durable.
+    handles: RefCell<Vec<u32>>,
 }
 
 impl MemoryDisk {
     /// A disk of zeros.
     pub(crate) fn new(size_bytes: usize, physical_block_bytes: u32) -> Self {
-        Self(Rc::new(DiskState {
+        let state = DiskState {
             cached: RefCell::new(vec![0; size_bytes]),
             durable: RefCell::new(vec![0; size_bytes]),
             physical_block_bytes,
@@ -263,7 +271,10 @@ impl MemoryDisk {
             shortened: RefCell::default(),
             held: Cell::default(),
             released: Notify::default(),
-        }))
+            handles_made: Cell::default(),
+            handles: RefCell::default(),
+        };
+        Self(Rc::new(state), 0)
     }
 
     /// The next operation of this kind fails with this system error.
@@ -297,8 +308,16 @@ impl MemoryDisk {
         self.0.operations.take()
     }
 
+    /// The handles through which something was made durable since the last call, in the order in which that began.
+    pub(crate) fn take_handles(&self) -> Vec<u32> {
+        self.0.handles.take()
+    }
+
     async fn begin(&self, operation: DiskOperation, verb: DiskVerb) -> io::Result<()> {
         self.0.operations.borrow_mut().push(operation);
+        if matches!(operation, DiskOperation::Flush | DiskOperation::Write(_, _, Durability::Durable)) {
+            self.0.handles.borrow_mut().push(self.1);
+        }
         self.0.released.until(|| (self.0.held.get() != Some(verb)).then_some(())).await;
         let mut failures = self.0.failures.borrow_mut();
         match failures.iter().position(|(failing, _)| *failing == verb) {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use quintain_core::high_water::Bounds;
 use quintain_core::id::{Lun, NexusId};
 use quintain_core::limits::Limits;
 use quintain_core::logical_unit::{Device, LogicalUnit, Shared, UnitAttention};
@@ -38,7 +39,7 @@ pub fn cdb(bytes: &[u8]) {
 }
 
 fn device(choice: u8, block_bytes: u32) -> Device<NullWorld> {
-    let limits = Limits { transfer_bytes: 128 * 1024, ..Limits::default() };
+    let limits = Rc::new(Bounds::new(Limits { transfer_bytes: 128 * 1024, ..Limits::default() }));
     let modes = [IoMode::WriteBack, IoMode::WriteThrough, IoMode::ReadOnly, IoMode::WriteBack];
     let config = LunConfig {
         backend: BackendKind::Fileio,
@@ -50,7 +51,7 @@ fn device(choice: u8, block_bytes: u32) -> Device<NullWorld> {
     let disk = MemoryDisk::new(DISK_BYTES, block_bytes);
     let shared = Arc::new(Shared::default());
     let runtime = NullWorld::default();
-    let unit = LogicalUnit::new(runtime.clone(), 0, &config, Some(disk), shared, &limits);
+    let unit = LogicalUnit::new(runtime.clone(), 0, &config, vec![disk.clone(), disk], shared, &limits);
     unit.attach(NEXUS, UnitAttention::POWER_ON);
     Device {
         runtime,

@@ -8,6 +8,7 @@ use quintain_core::connection::login::{
     Identity, Login, LoginAction, LoginOutcome, LoginReply, LoginStatus, SEGMENT_BYTES,
 };
 use quintain_core::connection::text::{TextAction, TextContext, TextExchange};
+use quintain_core::high_water::Bounds;
 use quintain_core::id::{Cid, Isid, Itt, Lun, Tsih, Ttt};
 use quintain_core::limits::Limits;
 use quintain_core::target::TargetConfig;
@@ -20,7 +21,7 @@ use crate::Input;
 /// bounds; what is agreed is legal; a session that was made takes the rest of the bytes as text requests.
 pub fn login(bytes: &[u8]) {
     let mut input = Input(bytes);
-    let limits = Limits { text_bytes: 4_096, text_keys: 32, text_exchanges: 16, ..Limits::default() };
+    let limits = Bounds::new(Limits { text_bytes: 4_096, text_keys: 32, text_exchanges: 16, ..Limits::default() });
     let targets = ["iqn.2026-01.com.example:a", "iqn.2026-01.com.example:b"].map(|name| TargetConfig {
         name: name.to_owned(),
         alias: None,

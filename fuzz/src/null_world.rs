@@ -45,7 +45,8 @@ impl NullWorld {
 /// A stream on which nothing ever comes.
 pub(crate) struct NullStream;
 
-/// A disk in memory.
+/// A handle to a disk in memory.
+#[derive(Clone)]
 pub(crate) struct MemoryDisk {
     bytes: Rc<RefCell<Vec<u8>>>,
     block_bytes: u32,
@@ -147,6 +148,10 @@ impl Runtime for NullWorld {
     /// Stale bytes in every buffer: what the device server hands out has to be its own.
     fn alloc(&self, len: usize) -> Option<Vec<u8>> {
         (len <= 1 << 20).then(|| vec![0xa5; len])
+    }
+
+    fn pool_free_bytes(&self) -> usize {
+        1 << 20
     }
 
     fn event(&self, _: &Event) {}

@@ -10,11 +10,12 @@ use std::sync::{Arc, mpsc};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use futures_channel::mpsc::{UnboundedReceiver, unbounded};
+use futures_channel::mpsc::{UnboundedReceiver, UnboundedSender, unbounded};
 use futures_channel::oneshot;
 use futures_util::future::{AbortHandle, Abortable, poll_fn};
 use futures_util::stream::StreamExt;
-use quintain_core::env::Runtime;
+use quintain_core::env::{Disk, Runtime};
+use quintain_core::high_water::Reading;
 use quintain_core::id::ShardId;
 use quintain_core::target::{Disks, Node, NodeConfig, Shard, StopReport};
 use tracing::{error, warn};
@@ -26,7 +27,8 @@ use crate::runtime::{Listener, Message, Peers, RealDisk, RealRuntime, World};
 pub struct Setup {
     /// Targets and bounds.
     pub node: NodeConfig,
-    /// Open disks by target (index in [`NodeConfig::targets`]) and LUN; nullio has none.
+    /// Open disks by target (index in [`NodeConfig::targets`]) and LUN; nullio has none. They are opened again for each
+    /// shard.
     pub disks: BTreeMap<(usize, u16), RealDisk>,
     /// Bound sockets.
     pub listeners: Vec<TcpListener>,
@@ -40,9 +42,20 @@ pub struct Daemon {
     shards: Vec<ShardHandle>,
 }
 
+/// How a daemon ended.
+#[derive(Debug)]
+pub struct Stopped {
+    /// What the clean stop achieved.
+    pub report: StopReport,
+    /// What became of each limit, over all cores.
+    pub high_water: Vec<Reading>,
+}
+
 struct ShardHandle {
+    /// Whoever sends an end of a channel gets the shard's marks.
+    ask: UnboundedSender<mpsc::Sender<Vec<Reading>>>,
     stop: oneshot::Sender<Duration>,
-    report: mpsc::Receiver<StopReport>,
+    report: mpsc::Receiver<(StopReport, Vec<Reading>)>,
     finish: oneshot::Sender<()>,
     thread: JoinHandle<()>,
 }
@@ -55,8 +68,9 @@ struct ShardSetup {
     listeners: Vec<TcpListener>,
     inbox: UnboundedReceiver<Message>,
     started: mpsc::Sender<()>,
+    questions: UnboundedReceiver<mpsc::Sender<Vec<Reading>>>,
     stop: oneshot::Receiver<Duration>,
-    report: mpsc::Sender<StopReport>,
+    report: mpsc::Sender<(StopReport, Vec<Reading>)>,
     finish: oneshot::Receiver<()>,
 }
 
@@ -73,13 +87,15 @@ impl Daemon {
         let (senders, inboxes): (Vec<_>, Vec<_>) = (0..setup.shards.get()).map(|_| unbounded()).unzip();
         let processors = processors(setup.shards);
         let peers = Peers::default();
+        // All of them before anything is served.
+        let disks: io::Result<Vec<_>> = inboxes.iter().map(|_| handles(&setup.disks, limits.disk_handles())).collect();
+        let disks = disks.map_err(resources)?;
         let mut daemon = Self { addresses: addresses.map_err(resources)?, shards: Vec::new() };
         // One shard accepts; the core moves a connection to the shard of its session after login.
         let mut listeners = Some(setup.listeners);
-        for ((id, inbox), processor) in (0..).zip(inboxes).zip(processors) {
+        for (((id, inbox), processor), disks) in (0..).zip(inboxes).zip(processors).zip(disks) {
             let world = World { limits: limits.clone(), shards: senders.clone(), peers: peers.clone(), processor };
             let listeners = listeners.take().unwrap_or_default();
-            let disks = setup.disks.clone();
             daemon.shards.push(start_shard(world, ShardId(id), node.clone(), disks, listeners, inbox)?);
         }
         Ok(daemon)
@@ -91,11 +107,23 @@ impl Daemon {
         &self.addresses
     }
 
+    /// What became of each limit so far, over all cores. A core that does not answer is left out.
+    #[must_use]
+    pub fn high_water(&self) -> Vec<Reading> {
+        let ask = |shard: &ShardHandle| {
+            let (answer, readings) = mpsc::channel();
+            shard.ask.unbounded_send(answer).ok()?;
+            readings.recv_timeout(ANSWER_TIME).ok()
+        };
+        Reading::merge(self.shards.iter().filter_map(ask))
+    }
+
     /// Stops accepting, lets commands in flight finish within `deadline`, makes all acknowledged data durable, and
     /// ends the threads. Blocks until that is done.
     #[must_use]
-    pub fn stop(self, deadline: Duration) -> StopReport {
+    pub fn stop(self, deadline: Duration) -> Stopped {
         let mut total = StopReport::default();
+        let mut high_water = Vec::new();
         let mut ending = Vec::new();
         for shard in self.shards {
             // An error means that the shard is gone; its missing report says so below.
@@ -105,8 +133,10 @@ impl Daemon {
         let mut threads = Vec::new();
         for (report, finish, thread) in ending {
             match report.recv() {
-                Ok(report) => {
+                Ok((report, readings)) => {
+                    high_water.push(readings);
                     total.commands_aborted += report.commands_aborted;
+                    total.sessions_left += report.sessions_left;
                     total.flush_errors.extend(report.flush_errors);
                 }
                 Err(_) => total.flush_errors.push("a core ended too early and its data was not flushed".to_owned()),
@@ -120,8 +150,18 @@ impl Daemon {
                 error!("a core ended with a broken invariant; this is a bug in Quintain, please report it");
             }
         }
-        total
+        Stopped { report: total, high_water: Reading::merge(high_water) }
     }
+}
+
+/// Handles to all disks for one shard, each with an open file description of its own.
+fn handles(disks: &BTreeMap<(usize, u16), RealDisk>, count: u32) -> io::Result<Disks<RealRuntime>> {
+    let reopen = |(&unit, disk): (&_, &RealDisk)| {
+        // Nothing is durable that is not written.
+        let count = if disk.geometry().read_only { 1 } else { count };
+        Ok((unit, (0..count).map(|_| disk.reopen()).collect::<io::Result<_>>()?))
+    };
+    disks.iter().map(reopen).collect()
 }
 
 fn start_shard(
@@ -133,6 +173,7 @@ fn start_shard(
     inbox: UnboundedReceiver<Message>,
 ) -> Result<ShardHandle, ServeError> {
     let (started, has_started) = mpsc::channel();
+    let (ask, questions) = unbounded();
     let (stop, stop_receiver) = oneshot::channel();
     let (report_sender, report) = mpsc::channel();
     let (finish, finish_receiver) = oneshot::channel();
@@ -144,6 +185,7 @@ fn start_shard(
         listeners,
         inbox,
         started,
+        questions,
         stop: stop_receiver,
         report: report_sender,
         finish: finish_receiver,
@@ -157,7 +199,7 @@ fn start_shard(
     let thread = thread::Builder::new().name(format!("shard-{}", id.0)).spawn(body);
     let thread = thread.map_err(|source| ServeError::Resources { source })?;
     match has_started.recv() {
-        Ok(()) => Ok(ShardHandle { stop, report, finish, thread }),
+        Ok(()) => Ok(ShardHandle { ask, stop, report, finish, thread }),
         Err(_) => Err(match failure.recv() {
             Ok(source) => ServeError::Ring { source },
             Err(_) => ServeError::Resources { source: io::Error::other("a core ended while it started") },
@@ -168,6 +210,7 @@ fn start_shard(
 async fn run_shard(runtime: RealRuntime, setup: ShardSetup) {
     let shard = Shard::start(runtime.clone(), setup.node, setup.id, setup.disks);
     runtime.spawn(deliver(shard.clone(), setup.inbox));
+    runtime.spawn(answer(shard.clone(), setup.questions));
     let mut acceptors = Vec::new();
     for listener in setup.listeners {
         let (handle, registration) = AbortHandle::new_pair();
@@ -184,7 +227,7 @@ async fn run_shard(runtime: RealRuntime, setup: ShardSetup) {
     acceptors.iter().for_each(AbortHandle::abort);
     let report = shard.stop(deadline).await;
     // Who stops the daemon waits for the report and lets go of `finish` when all shards have reported.
-    let _ = setup.report.send(report);
+    let _ = setup.report.send((report, shard.high_water()));
     let _ = setup.finish.await;
 }
 
@@ -195,6 +238,14 @@ async fn deliver(shard: Rc<Shard<RealRuntime>>, mut inbox: UnboundedReceiver<Mes
                 "a message between cores was lost to a broken invariant; this is a bug in Quintain, please report it"
             );
         }
+    }
+}
+
+/// Tells whoever asks how close the limits came to being met.
+async fn answer(shard: Rc<Shard<RealRuntime>>, mut questions: UnboundedReceiver<mpsc::Sender<Vec<Reading>>>) {
+    while let Some(answer) = questions.next().await {
+        // An error means that nobody waits any more.
+        let _ = answer.send(shard.high_water());
     }
 }
 
@@ -261,4 +312,6 @@ fn processors(shards: NonZero<u16>) -> Vec<Option<usize>> {
 
 /// After an error that concerns all connections, such as no descriptors left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// How long the marks of a core are waited for.
+const ANSWER_TIME: Duration = Duration::from_secs(2);
 const WARNING_INTERVAL: Duration = Duration::from_secs(1);

@@ -9,29 +9,29 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use quintain_core::limits::Limits;
-use quintain_core::target::{NodeConfig, StopReport, TargetConfig};
+use quintain_core::target::{NodeConfig, TargetConfig};
 use rustix::process::{Resource, getrlimit, setrlimit};
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 use signal_hook::iterator::Signals;
 use tracing::{error, info, warn};
 
 use crate::banner::Banner;
 use crate::cli::ServeArguments;
-use crate::daemon::{Daemon, Setup};
-use crate::{ServeError, identity, log, portal, storage};
+use crate::daemon::{Daemon, Setup, Stopped};
+use crate::{ServeError, high_water, identity, log, portal, storage};
 
 /// Serves until a signal, and says with the exit code whether everything was made durable.
 #[must_use]
 pub fn run(arguments: ServeArguments) -> ExitCode {
     log::start(arguments.log);
     raise_descriptor_limit();
-    // Before anything is served: a signal from now on ends it cleanly.
-    let signals = match Signals::new([SIGTERM, SIGINT, SIGHUP]) {
+    // Before anything is served: a signal from now on ends it cleanly, or is answered.
+    let signals = match Signals::new([SIGTERM, SIGINT, SIGHUP, SIGUSR1]) {
         Ok(signals) => signals,
         Err(source) => return refuse(&arguments, &ServeError::Resources { source }),
     };
     match start(&arguments) {
-        Ok(daemon) => stop_on_signal(daemon, signals),
+        Ok(daemon) => serve(daemon, signals, arguments.log),
         Err(error) => refuse(&arguments, &error),
     }
 }
@@ -79,29 +79,43 @@ fn announce(format: log::Format, banner: &Banner<'_>) {
     }
 }
 
-fn stop_on_signal(daemon: Daemon, mut signals: Signals) -> ExitCode {
-    let _ = signals.forever().next();
+/// Answers signals until one says to stop.
+fn serve(daemon: Daemon, mut signals: Signals, format: log::Format) -> ExitCode {
+    let ends = |signal: &i32| *signal != SIGUSR1;
+    for _ in signals.forever().take_while(|signal| !ends(signal)) {
+        high_water::tell(format, &daemon.high_water());
+    }
     info!("stopping; a second signal ends at once");
     let first = Instant::now();
     thread::spawn(move || {
         // Whoever signals a process and then its group does not mean it twice.
-        let _ = signals.forever().find(|_| first.elapsed() >= SAME_SIGNAL);
+        let _ = signals.forever().find(|signal| ends(signal) && first.elapsed() >= SAME_SIGNAL);
         error!("ended by a second signal; acknowledged data in volatile caches was not flushed");
         std::process::exit(1);
     });
-    let report = daemon.stop(STOP_DEADLINE);
-    tell(&report);
-    if report.flush_errors.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    let stopped = daemon.stop(STOP_DEADLINE);
+    tell(&stopped);
+    let clean = stopped.report.flush_errors.is_empty() && stopped.report.sessions_left == 0;
+    if clean { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-fn tell(report: &StopReport) {
+fn tell(Stopped { report, high_water }: &Stopped) {
+    if let Some(limits) = high_water::met(high_water) {
+        info!("limits met since the start: {limits}");
+    }
     if report.commands_aborted > 0 {
         warn!(commands = report.commands_aborted, "commands that did not finish in time were aborted");
+    }
+    if report.sessions_left > 0 {
+        error!(
+            sessions = report.sessions_left,
+            "sessions that did not end were left behind; this is a bug in Quintain, please report it"
+        );
     }
     for failure in &report.flush_errors {
         error!("not flushed, acknowledged data may be lost: {failure}");
     }
-    if report.flush_errors.is_empty() {
+    if report.flush_errors.is_empty() && report.sessions_left == 0 {
         info!("stopped, everything acknowledged is durable");
     }
 }

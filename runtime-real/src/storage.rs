@@ -40,7 +40,7 @@ pub struct LunRequest {
 pub struct OpenedLun {
     /// What the core needs to know.
     pub config: LunConfig,
-    /// Where its data is; none for nullio.
+    /// Where its data is, as it was opened and locked first; none for nullio.
     pub disk: Option<RealDisk>,
     /// What the operator called it.
     pub path: Option<PathBuf>,

@@ -6,6 +6,7 @@ use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 
+use quintain_core::limits::Limits;
 use rustix::process::{Pid, Signal, kill_process};
 
 #[test]
@@ -36,6 +37,45 @@ fn sigint_ends_it_too_on_two_cores_with_an_open_connection() {
     let _idle = TcpStream::connect(daemon.address).expect("it listens");
     let (status, log) = daemon.end(Signal::INT);
     assert_eq!(status.code(), Some(0), "{log}");
+}
+
+/// One connection more than one machine may have in login is refused; SIGUSR1 and the end tell of it.
+#[test]
+fn sigusr1_tells_how_close_the_limits_came_to_being_met() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let mut daemon = Daemon::start(directory.path(), &["--type", "nullio", "--size", "1GiB", "--cores", "2"]);
+    let connect = |_| TcpStream::connect(daemon.address).expect("it listens");
+    let mut connections: Vec<_> = (0..129).map(connect).collect();
+    let refused = connections.last_mut().expect("129 of them").read(&mut [0]);
+    assert!(refused.is_err() || refused.is_ok_and(|count| count == 0), "the last one is closed");
+    kill_process(Pid::from_child(&daemon.child), Signal::USR1).expect("it runs");
+    let mut log = BufReader::new(daemon.child.stderr.take().expect("a pipe"));
+    let mut table = String::new();
+    while !table.contains("\nlinger ") {
+        assert_ne!(log.read_line(&mut table).expect("text"), 0, "it ended: {table}");
+    }
+    let row =
+        |name: &str| table.lines().find(|line| line.starts_with(name)).map(|line| line.split_whitespace().collect());
+    assert_eq!(row("limit "), Some(vec!["limit", "value", "highest", "times", "met"]));
+    assert_eq!(row("logins_per_peer "), Some(vec!["logins_per_peer", "128", "128", "1"]));
+    assert_eq!(row("connections "), Some(vec!["connections", "1024", "129", "0"]));
+    drop(connections);
+    kill_process(Pid::from_child(&daemon.child), Signal::TERM).expect("it still runs");
+    let mut rest = String::new();
+    log.read_to_string(&mut rest).expect("text");
+    assert!(rest.contains("limits met since the start: logins_per_peer (128) once"), "{rest}");
+}
+
+/// The kernel tells of lost pages once on each open file description: what waits for them must not share one.
+#[test]
+fn each_core_opens_a_file_for_itself_and_for_each_of_its_durable_writes() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let daemon = Daemon::start(directory.path(), &["disk.img", "--size", "8MiB", "--cores", "2"]);
+    let disk = directory.path().join("disk.img");
+    let descriptors = fs::read_dir(format!("/proc/{}/fd", daemon.child.id())).expect("it runs");
+    let links = descriptors.filter_map(|entry| fs::read_link(entry.ok()?.path()).ok());
+    // And the first one, which has the lock.
+    assert_eq!(links.filter(|link| *link == disk).count(), 1 + 2 * Limits::default().disk_handles() as usize);
 }
 
 /// A shell's `timeout` signals the process and then its group.

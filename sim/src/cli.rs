@@ -1,23 +1,27 @@
 //! The command line.
 
 mod batch;
+mod explain;
 mod mutants;
 mod pcap;
 mod report;
 mod repro;
+mod shrink;
 mod timeline;
 mod trace;
 
 use std::io::Write;
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 use quintain_core::planted;
 
 use crate::oracle;
 use crate::plan::{Plan, Profile, parse_seed};
+use crate::shrink::Budget;
 
 /// All is well.
 const EXIT_OK: u8 = 0;
@@ -51,6 +55,25 @@ enum Command {
         /// Run the rest of the seeds after a failure, too.
         #[arg(long)]
         keep_going: bool,
+        /// Leave the plan of the first failure as big as it is.
+        #[arg(long)]
+        no_shrink: bool,
+        /// Real time for making it smaller, in seconds.
+        #[arg(long, default_value_t = 60)]
+        shrink_time: u64,
+        #[command(flatten)]
+        common: Common,
+    },
+    /// Makes the plan of a failure as small as it gets while it breaks the same rule.
+    Shrink {
+        /// A seed (0x1f) or a plan (repro/0x1f.toml).
+        what: String,
+        /// Where to write the small plan; repro/0x1f.small.toml if not given.
+        #[arg(long)]
+        out: Option<PathBuf>,
+        /// Real time, in seconds.
+        #[arg(long, default_value_t = 60)]
+        shrink_time: u64,
         #[command(flatten)]
         common: Common,
     },
@@ -68,6 +91,13 @@ enum Command {
         #[arg(long, value_parser = planted_name)]
         planted: Option<String>,
     },
+    /// Tells which parts of a failing plan the failure needs, and when its faults have to strike.
+    Explain {
+        /// A seed (0x1f) or a plan (repro/0x1f.small.toml).
+        what: String,
+        #[command(flatten)]
+        common: Common,
+    },
     /// Checks the checker: planted anomalies must be rejected, good histories accepted.
     SelfTest,
     /// Measures the simulator's power: how many seeds until each planted bug is found.
@@ -78,9 +108,15 @@ enum Command {
         /// The first seed.
         #[arg(long, default_value = "0x0", value_parser = parse_seed)]
         seed_base: u64,
+        /// How often to try each bug, with other seeds each time.
+        #[arg(long, default_value = "1")]
+        repeats: NonZeroU64,
         /// Only this bug.
         #[arg(long, value_parser = planted_name)]
         only: Option<String>,
+        /// Writes what each try came to into this file, as JSON.
+        #[arg(long)]
+        json: Option<PathBuf>,
         /// How many seeds at a time.
         #[arg(long)]
         jobs: Option<NonZeroUsize>,
@@ -135,22 +171,26 @@ pub fn main() -> ExitCode {
 
 fn dispatch(command: Command) -> u8 {
     match command {
-        Command::Run { seeds, seed_base, keep_going, common } => self_test_first(|| {
-            batch::run(&batch::Batch {
-                seeds,
-                seed_base,
-                jobs: jobs(common.jobs),
-                profile: common.profile,
-                planted: common.planted,
-                keep_going,
-            })
+        Command::Run { seeds, seed_base, keep_going, no_shrink, shrink_time, common } => self_test_first(|| {
+            let jobs = jobs(common.jobs);
+            let (profile, planted) = (common.profile, common.planted);
+            let shrink = (!no_shrink).then_some(Budget { jobs, time: Duration::from_secs(shrink_time) });
+            batch::run(&batch::Batch { seeds, seed_base, jobs, profile, planted, keep_going }, shrink)
+        }),
+        Command::Shrink { what, out, shrink_time, common } => self_test_first(|| {
+            let budget = Budget { jobs: jobs(common.jobs), time: Duration::from_secs(shrink_time) };
+            shrink::run(&what, common.profile, common.planted, out, budget)
         }),
         Command::Repro { what, trace, profile, planted } => {
             self_test_first(|| repro::run(&what, trace, profile, planted))
         }
+        Command::Explain { what, common } => {
+            self_test_first(|| explain::run(&what, common.profile, common.planted, jobs(common.jobs)))
+        }
         Command::SelfTest => self_test(),
-        Command::Mutants { seeds, seed_base, only, jobs: count, profile } => {
-            self_test_first(|| mutants::run(seeds, seed_base, only.as_deref(), jobs(count), profile))
+        Command::Mutants { seeds, seed_base, repeats, only, json, jobs: count, profile } => {
+            let effort = mutants::Effort { seeds, seed_base, repeats: repeats.get(), jobs: jobs(count), profile };
+            self_test_first(|| mutants::run(&effort, only.as_deref(), json.as_deref()))
         }
         Command::Timeline(args) => timeline::run(&args),
         Command::Pcap(args) => pcap::run(&args),

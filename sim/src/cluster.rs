@@ -7,6 +7,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use quintain_core::env::Geometry;
+use quintain_core::high_water::Reading;
 use quintain_core::id::ShardId;
 use quintain_core::sync::Notify;
 use quintain_core::target::{
@@ -18,7 +19,7 @@ use crate::executor::{Clock, Executor, Node};
 use crate::history::{Event as HistoryEvent, History};
 use crate::initiator::World;
 use crate::network::{Network, SimWire};
-use crate::plan::{Plan, TARGET_NAME, TargetPlan, UnitKind, UnitPlan};
+use crate::plan::{Panicker, Plan, TARGET_NAME, TargetPlan, UnitKind, UnitPlan};
 use crate::runtime::{EventSink, Events, Process, ProcessParts, SimRuntime};
 use crate::trace::{Entity, Fact, Trace};
 
@@ -58,6 +59,8 @@ struct State {
     events: Rc<Events>,
     node: RefCell<Option<Node>>,
     up: RefCell<Option<Up>>,
+    /// What was beyond its bound in processes that are gone.
+    exceeded: RefCell<Vec<String>>,
     starts: Cell<u64>,
     /// Something is happening to the process: one thing at a time.
     busy: Cell<bool>,
@@ -103,6 +106,7 @@ impl Cluster {
             events: Rc::default(),
             node: RefCell::default(),
             up: RefCell::default(),
+            exceeded: RefCell::default(),
             starts: Cell::new(0),
             busy: Cell::new(false),
             idle: Notify::default(),
@@ -156,7 +160,11 @@ impl Cluster {
         let Some(reports) = self.stop(deadline).await else {
             return Err(vec![format!("a clean stop did not end within {:?}", deadline + STOP_PATIENCE)]);
         };
-        let mut complaints: Vec<String> = reports.into_iter().flat_map(|report| report.flush_errors).collect();
+        let mut complaints: Vec<String> = reports.iter().flat_map(|report| report.flush_errors.clone()).collect();
+        let left: usize = reports.iter().map(|report| report.sessions_left).sum();
+        if left > 0 {
+            complaints.push(format!("{left} sessions did not end"));
+        }
         // Tasks that were told to end do so before time goes on.
         self.state.parts.executor.clock().sleep(GONE).await;
         let up = self.state.up.borrow();
@@ -203,30 +211,36 @@ impl Cluster {
         self.end_turn();
     }
 
+    /// The next task of this kind that tells something panics; with `None`, it does not any more.
+    pub fn panic_next(&self, who: Option<Panicker>) {
+        if let Some(up) = &*self.state.up.borrow() {
+            up.process.panic_next(who);
+        }
+    }
+
     /// Waits until nothing is happening to the process.
     pub async fn settle(&self) {
         self.take_turn().await;
         self.end_turn();
     }
 
-    /// What is beyond its bound right now (S4).
+    /// What was ever beyond its bound (S4).
     #[must_use]
     pub fn over_bounds(&self) -> Vec<String> {
         let up = self.state.up.borrow();
-        let Some(Up { process, shards }) = &*up else { return Vec::new() };
+        let mut over = self.state.exceeded.borrow().clone();
+        let Some(Up { process, shards }) = &*up else { return over };
         let limits = &self.state.config.limits;
-        let bound = |what: &str| match what {
-            "connections" => Some(u64::from(limits.connections)),
-            "work_queue_tasks" => Some(limits.work_queue_tasks.into()),
-            _ => None,
-        };
-        let over = |(what, used): (&'static str, u64)| {
-            bound(what).filter(|&bound| used > bound).map(|bound| format!("{used} {what}, and {bound} are allowed"))
-        };
+        let exceeded = shards.iter().flat_map(|shard| shard.high_water()).filter(Reading::is_exceeded);
+        over.extend(exceeded.map(|Reading { name, limit, highest, .. }| {
+            format!("{} of {name}, and {limit} are allowed", highest.unwrap_or_default())
+        }));
+        // The pool is the runtime's, so that the core's word is not enough.
         let pools = process.pool_high_water();
-        let pools =
-            (pools > limits.pool_bytes).then(|| format!("a pool gave out {pools} bytes of {}", limits.pool_bytes));
-        shards.iter().flat_map(|shard| shard.usage().into_iter().filter_map(over)).chain(pools).collect()
+        if pools > limits.pool_bytes {
+            over.push(format!("a pool gave out {pools} bytes of {}", limits.pool_bytes));
+        }
+        over
     }
 
     async fn die(&self, death: Death) -> Result<(), String> {
@@ -236,7 +250,7 @@ impl Cluster {
             Death::Crash => HistoryEvent::Crash,
             Death::PowerLoss => HistoryEvent::PowerLoss,
             Death::CleanStop(deadline) => match self.stop(deadline).await {
-                Some(reports) if reports.iter().all(|report| report.flush_errors.is_empty()) => HistoryEvent::CleanStop,
+                Some(reports) if reports.iter().all(is_clean) => HistoryEvent::CleanStop,
                 Some(_) => HistoryEvent::Crash,
                 None => {
                     result = Err(format!("a clean stop did not end within {:?}", deadline + STOP_PATIENCE));
@@ -252,6 +266,7 @@ impl Cluster {
                 Death::Crash | Death::CleanStop(_) => disk.process_died(),
             }
         }
+        *self.state.exceeded.borrow_mut() = self.over_bounds();
         if let Some(up) = self.state.up.borrow_mut().take() {
             up.process.bury();
         }
@@ -296,7 +311,8 @@ impl Cluster {
         });
         let node = TargetNode::new(state.config.clone(), target.shards).expect("the plan's configuration is sound");
         let start = |id: u16| {
-            let disks: Disks<SimRuntime> = state.disks.iter().map(|(&lun, disk)| ((0, lun), disk.clone())).collect();
+            let handles = |disk: &SimDisk| (0..state.config.limits.disk_handles()).map(|_| disk.reopen()).collect();
+            let disks: Disks<SimRuntime> = state.disks.iter().map(|(&lun, disk)| ((0, lun), handles(disk))).collect();
             Shard::start(process.runtime(ShardId(id)), node.clone(), ShardId(id), disks)
         };
         let shards: Vec<_> = (0..target.shards).map(start).collect();
@@ -339,6 +355,11 @@ impl Cluster {
         self.state.busy.set(false);
         self.state.idle.one();
     }
+}
+
+/// Nothing that was acknowledged may be lost, and nobody is there who acknowledges more.
+fn is_clean(report: &StopReport) -> bool {
+    report.flush_errors.is_empty() && report.sessions_left == 0
 }
 
 fn death_name(event: &HistoryEvent) -> &'static str {

@@ -38,6 +38,7 @@ const ISSUED: &str = "issued";
 
 /// How fast a disk is.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(default)]
 pub struct DiskSpeed {
     /// The shortest time an operation takes, in microseconds.
     pub latency_min_us: u64,
@@ -45,10 +46,23 @@ pub struct DiskSpeed {
     pub latency_tail_us: u64,
 }
 
-/// A handle to a disk: what the target opens.
+impl Default for DiskSpeed {
+    /// That of a solid-state disk.
+    fn default() -> Self {
+        Self { latency_min_us: 50, latency_tail_us: 20 }
+    }
+}
+
+/// A handle to a disk: what the target opens. Clones share an open file description.
 #[derive(Clone)]
 pub struct SimDisk {
     device: Rc<Device>,
+    description: Rc<Description>,
+}
+
+/// An open file description: it tells of each failed write-back once.
+struct Description {
+    told: Cell<u64>,
 }
 
 struct Device {
@@ -78,6 +92,10 @@ struct State {
     faults: Faults,
     /// Transfers so far: keys what becomes of each.
     transfers: u64,
+    /// Write-backs that failed so far.
+    failures: u64,
+    /// How often several waited for the news of one, so far: keys who got it.
+    contests: u64,
     next: u64,
     worker: Option<Waker>,
 }
@@ -88,6 +106,9 @@ struct Operation {
     /// What of the buffer is moved.
     range: Range<usize>,
     offset_bytes: u64,
+    description: Rc<Description>,
+    /// It has taken the news of a failed write-back, and comes back with an error.
+    told: bool,
     done: Rc<Done>,
 }
 
@@ -126,11 +147,21 @@ impl SimDisk {
             hung: Vec::new(),
             faults: Faults::default(),
             transfers: 0,
+            failures: 0,
+            contests: 0,
             next: 1,
             worker: None,
         };
         let (direct, state) = (Cell::new(false), RefCell::new(state));
-        Self { device: Rc::new(Device { seed, lun, direct, clock, geometry, speed, trace, history, state }) }
+        let device = Rc::new(Device { seed, lun, direct, clock, geometry, speed, trace, history, state });
+        Self { device, description: Rc::new(Description { told: Cell::new(0) }) }
+    }
+
+    /// The same disk with an open file description of its own. What was told on another before is no news on this one.
+    #[must_use]
+    pub fn reopen(&self) -> Self {
+        let told = Cell::new(self.device.state.borrow().failures);
+        Self { device: self.device.clone(), description: Rc::new(Description { told }) }
     }
 
     /// The same disk, used past the page cache: what it moves are whole logical blocks.
@@ -245,7 +276,8 @@ impl SimDisk {
             return (Err(io::ErrorKind::ReadOnlyFilesystem.into()), buf);
         }
         let done = Rc::new(Done::default());
-        self.device.issue(Operation { kind, buf, range, offset_bytes, done: done.clone() });
+        let description = self.description.clone();
+        self.device.issue(Operation { kind, buf, range, offset_bytes, description, told: false, done: done.clone() });
         poll_fn(|cx| match done.result.borrow_mut().take() {
             Some(result) => Poll::Ready(result),
             None => {
@@ -336,6 +368,14 @@ impl Device {
     fn apply(&self, operation: &mut Operation) -> io::Result<usize> {
         let mut state = self.state.borrow_mut();
         let state = &mut *state;
+        let moved = self.transfer(state, operation)?;
+        if operation.waits_for_write_back() && self.tells(state, operation) {
+            return Err(fault::input_output_error());
+        }
+        Ok(moved)
+    }
+
+    fn transfer(&self, state: &mut State, operation: &mut Operation) -> io::Result<usize> {
         let (offset_bytes, range) = (operation.offset_bytes, operation.range.clone());
         match (operation.kind, &mut operation.buf) {
             (Kind::Read, Some(buf)) => {
@@ -353,6 +393,10 @@ impl Device {
                 let landed = &buf.as_ref()[range][..moved];
                 let sparse = || !state.current.is_allocated(offset_bytes, landed.len());
                 match state.faults.write(self.clock.now(), sparse) {
+                    Verdict::Works if durability == Durability::Durable && state.faults.write_back_fails() => {
+                        state.land_in_cache(offset_bytes, landed);
+                        self.write_back_failed(state);
+                    }
                     Verdict::Works => state.land(offset_bytes, landed, durability),
                     Verdict::Fails(error) => return Err(error),
                     Verdict::Tears(error) => {
@@ -362,7 +406,10 @@ impl Device {
                 }
                 Ok(moved)
             }
-            (Kind::Flush(covers), _) => self.flush(state, covers).map(|()| 0),
+            (Kind::Flush(covers), _) => {
+                self.flush(state, covers);
+                Ok(0)
+            }
             (Kind::Read | Kind::Write(_), None) => unreachable!("a transfer has a buffer"),
         }
     }
@@ -385,12 +432,43 @@ impl Device {
         }
     }
 
-    fn flush(&self, state: &mut State, covers: u64) -> io::Result<()> {
-        if state.faults.flush_fails() {
-            // What the failed flush covered is marked clean: it will never be written, and nobody says so again (D6).
+    /// What was to become durable is marked clean: it will never be written. Each open file description says so once (D6).
+    fn write_back_failed(&self, state: &mut State) {
+        state.failures += 1;
+        self.history.borrow_mut().events.push(Event::FlushFailed { lun: self.lun });
+    }
+
+    /// Whether it is `operation` that gets to know of a failed write-back. Of several that wait on one open file
+    /// description, any one does; it need not be the first to come back.
+    fn tells(&self, state: &mut State, operation: &Operation) -> bool {
+        if operation.told {
+            return true;
+        }
+        if operation.description.told.replace(state.failures) == state.failures {
+            return false;
+        }
+        let beside = |other: &&mut Operation| {
+            other.waits_for_write_back() && Rc::ptr_eq(&other.description, &operation.description)
+        };
+        let mut beside: Vec<_> = state.in_flight.values_mut().filter(beside).collect();
+        if beside.is_empty() {
+            return true;
+        }
+        state.contests += 1;
+        let key = u64::from(self.lun) << 48 | state.contests;
+        match Draws::new(self.seed, "disk-error-told", key).below(beside.len() as u64 + 1) as usize {
+            0 => true,
+            other => {
+                beside[other - 1].told = true;
+                false
+            }
+        }
+    }
+
+    fn flush(&self, state: &mut State, covers: u64) {
+        if state.faults.write_back_fails() {
             drop(state.volatile.take_below(covers));
-            self.history.borrow_mut().events.push(Event::FlushFailed { lun: self.lun });
-            return Err(fault::input_output_error());
+            return self.write_back_failed(state);
         }
         let lies = state.faults.flush_lies();
         for write in state.volatile.take_below(covers) {
@@ -402,7 +480,6 @@ impl Device {
                 state.durable.write(write.offset_bytes, &write.bytes, write.number);
             }
         }
-        Ok(())
     }
 
     fn record(&self, operation: &Operation, how: &'static str) {
@@ -421,6 +498,11 @@ impl Device {
 }
 
 impl Operation {
+    /// It comes back when data is durable, and with an error when some were lost.
+    fn waits_for_write_back(&self) -> bool {
+        matches!(self.kind, Kind::Flush(_) | Kind::Write(Durability::Durable))
+    }
+
     fn bytes(&self) -> Option<&[u8]> {
         self.buf.as_ref().map(|buf| &buf.as_ref()[self.range.clone()])
     }
@@ -456,6 +538,13 @@ impl State {
             Durability::Durable => self.durable.write(offset_bytes, bytes, number),
             Durability::Volatile => self.volatile.push(number, offset_bytes, bytes, &mut self.durable),
         }
+    }
+
+    /// A write takes effect until the cache is lost.
+    fn land_in_cache(&mut self, offset_bytes: u64, bytes: &[u8]) {
+        let number = self.next;
+        self.next += 1;
+        self.current.write(offset_bytes, bytes, number);
     }
 
     /// Any sectors of a write take effect; `keep` 0: none, 1: any, 2: all.

@@ -97,9 +97,14 @@ pub struct Executor {
     state: Rc<State>,
 }
 
+/// What a task panics with when a fault of the plan makes it: no finding.
+pub struct PlannedPanic;
+
 #[derive(Default)]
 struct State {
     clock: Clock,
+    /// The type of the task that runs.
+    running: Cell<&'static str>,
     panic: Slot<String>,
     tasks_alive: Rc<Cell<u64>>,
     nodes: RefCell<Vec<Node>>,
@@ -195,6 +200,12 @@ impl Executor {
         self.state.panic.take().await
     }
 
+    /// The name of the type of the task that runs, or ran last: for an `async fn` its path is a part of it.
+    #[must_use]
+    pub fn running(&self) -> &'static str {
+        self.state.running.get()
+    }
+
     /// Tasks whose futures are not dropped yet.
     #[must_use]
     pub fn tasks_alive(&self) -> u64 {
@@ -208,10 +219,15 @@ impl Executor {
         poll_fn(move |cx| {
             let _ = &alive;
             match catch_unwind(AssertUnwindSafe(|| {
+                state.running.set(std::any::type_name::<F>());
                 state.clock.count_step(std::any::type_name::<F>());
                 task.as_mut().poll(cx)
             })) {
                 Ok(poll) => poll,
+                Err(payload) if payload.is::<PlannedPanic>() => {
+                    LAST_PANIC.take();
+                    Poll::Ready(())
+                }
                 Err(payload) => {
                     state.panic.put(panic_story(&*payload));
                     Poll::Ready(())

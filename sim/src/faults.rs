@@ -41,7 +41,7 @@ impl Faults {
             cluster: cluster.clone(),
             trace: trace.clone(),
             seed: plan.seed,
-            initiators: plan.initiators.len() as u32,
+            initiators: plan.initiators.iter().map(|initiator| initiator.index + 1).max().unwrap_or(0),
             warm_up: Duration::from_micros(plan.warm_up_us),
             over: Rc::default(),
             struck: Rc::default(),
@@ -57,6 +57,7 @@ impl Faults {
     pub async fn stop(&self) {
         self.over.set(true);
         self.cluster.settle().await;
+        self.cluster.panic_next(None);
         self.network.heal();
         self.cluster.disks().values().for_each(crate::disk::SimDisk::heal);
     }
@@ -137,6 +138,7 @@ impl Faults {
                 drop(self.cluster.bounce(Death::CleanStop(us(deadline_us)), us(down_us)).await);
             }
             FaultKind::Pause { for_us } => self.cluster.pause(us(for_us)).await,
+            FaultKind::Panic { who } => self.cluster.panic_next(Some(who)),
             FaultKind::Freeze { for_us } => self.executor.clock().freeze(us(for_us)),
             _ => {}
         }
@@ -178,6 +180,7 @@ fn fault_name(kind: &FaultKind) -> &'static str {
         FaultKind::PowerLoss { .. } => "power-loss",
         FaultKind::CleanStop { .. } => "clean-stop",
         FaultKind::Pause { .. } => "pause",
+        FaultKind::Panic { .. } => "panic",
         FaultKind::Freeze { .. } => "freeze",
     }
 }

@@ -33,6 +33,7 @@ pub mod plan;
 pub mod random;
 pub mod runner;
 pub mod runtime;
+pub mod shrink;
 pub mod tap;
 pub mod timeline;
 pub mod trace;

@@ -99,7 +99,7 @@ pub(crate) struct Connection {
 }
 
 impl Network {
-    /// A network without connections; `links[i]` is the path of initiator `i`.
+    /// A network without connections; `links[i]` is the path of initiator `i`, and the last one that of all others.
     #[must_use]
     pub fn new(
         clock: Clock,
@@ -203,7 +203,8 @@ impl Network {
     }
 
     fn link(&self, initiator: u32) -> &Link {
-        &self.state.links[initiator as usize % self.state.links.len()]
+        let links = &self.state.links;
+        links.get(initiator as usize).unwrap_or(&links[links.len() - 1])
     }
 
     /// The target listens from now on.

@@ -4,6 +4,7 @@
 //! other draw, neither here nor in the run.
 
 mod generate;
+mod sparse;
 #[cfg(test)]
 mod tests;
 
@@ -34,21 +35,29 @@ pub struct Plan {
     /// In one sentence, what this plan found: for plans that are kept.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub story: Option<String>,
+    /// The oracle that this plan breaks first with its planted bug: for plans that are kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub finds: Option<String>,
     /// Until then no fault strikes, and the faults' times and events count from then on. In microseconds.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub warm_up_us: u64,
     /// How the run ends.
+    #[serde(default, skip_serializing_if = "is_zero")]
     pub ending: Ending,
     /// The target.
+    #[serde(default, serialize_with = "sparse::one", skip_serializing_if = "is_zero")]
     pub target: TargetPlan,
     /// Its logical units.
+    #[serde(default, serialize_with = "sparse::list")]
     pub units: Vec<UnitPlan>,
-    /// The path of each initiator.
+    /// The path of each initiator, by its index; one that is not here is [`Link::default`].
+    #[serde(default, serialize_with = "sparse::list", skip_serializing_if = "Vec::is_empty")]
     pub links: Vec<Link>,
     /// The initiators.
+    #[serde(default, serialize_with = "sparse::list")]
     pub initiators: Vec<InitiatorPlan>,
     /// What goes wrong.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub faults: Vec<Fault>,
 }
 
@@ -77,10 +86,11 @@ impl Profile {
 }
 
 /// What comes between the end of the faults and the last audit.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Ending {
     /// Audit, then power loss.
+    #[default]
     AuditThenPowerLoss,
     /// Power loss right after the chaos.
     PowerLoss,
@@ -144,9 +154,15 @@ pub struct TargetPlan {
     /// First Target Transfer Tag of each session (C7).
     #[serde(skip_serializing_if = "is_zero")]
     pub initial_ttt: u32,
+    /// Durable writes under way of one logical unit.
+    pub durable_writes: u32,
     /// What the target's clock says at the start of the run, in microseconds (C7).
     #[serde(skip_serializing_if = "is_zero")]
     pub clock_origin_us: u64,
+    /// Tasks of one logical unit that its disk never finished.
+    pub disowned_tasks: u32,
+    /// Data that WRITEs have to get in an initiator's stall while buffers are short.
+    pub stall_bytes: usize,
 }
 
 impl Default for TargetPlan {
@@ -178,7 +194,10 @@ impl Default for TargetPlan {
             initiator_stall_ms: ms(limits.initiator_stall),
             pool_shares: limits.pool_shares,
             initial_ttt: 0,
+            durable_writes: limits.durable_writes,
             clock_origin_us: 0,
+            disowned_tasks: limits.disowned_tasks,
+            stall_bytes: limits.stall_bytes,
         }
     }
 }
@@ -209,6 +228,9 @@ impl TargetPlan {
             linger: ms(self.linger_ms),
             initiator_stall: ms(self.initiator_stall_ms),
             pool_shares: self.pool_shares,
+            disowned_tasks: self.disowned_tasks,
+            stall_bytes: self.stall_bytes,
+            durable_writes: self.durable_writes,
             ..Limits::default()
         }
     }
@@ -216,6 +238,7 @@ impl TargetPlan {
 
 /// A logical unit and the disk behind it.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(default)]
 pub struct UnitPlan {
     /// Its number.
     pub lun: u16,
@@ -230,7 +253,23 @@ pub struct UnitPlan {
     /// Size in bytes.
     pub size_bytes: u64,
     /// How fast the disk is.
+    #[serde(serialize_with = "sparse::one", skip_serializing_if = "is_zero")]
     pub speed: DiskSpeed,
+}
+
+impl Default for UnitPlan {
+    /// A file of 4 MiB that is written through.
+    fn default() -> Self {
+        Self {
+            lun: 0,
+            kind: UnitKind::Fileio,
+            write_back: false,
+            block_bytes: 512,
+            physical_block_bytes: 4_096,
+            size_bytes: 4 << 20,
+            speed: DiskSpeed::default(),
+        }
+    }
 }
 
 /// What stores a logical unit.
@@ -384,6 +423,11 @@ pub enum FaultKind {
         /// How long, in microseconds.
         for_us: u64,
     },
+    /// The next event of core that a task of this kind tells makes it panic (P9, P10).
+    Panic {
+        /// Which task.
+        who: Panicker,
+    },
     /// Everything stands still for a while; then all timers fire at once (C4).
     Freeze {
         /// How long, in microseconds.
@@ -401,7 +445,24 @@ impl FaultKind {
     }
 }
 
+/// A task of the target that panics.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Panicker {
+    /// The driver of a connection.
+    Driver,
+    /// A worker.
+    Worker,
+}
+
 impl Plan {
+    /// The auditor's number: it is one initiator more.
+    #[must_use]
+    pub fn auditor(&self) -> u32 {
+        let after = self.initiators.iter().map(|initiator| initiator.index + 1).max().unwrap_or(0);
+        after.max(self.links.len() as u32)
+    }
+
     /// Reads a plan.
     ///
     /// # Errors

@@ -96,6 +96,14 @@ fn ear(clock: Clock, trace: Rc<RefCell<Trace>>) -> Ear {
     })
 }
 
+/// The path of each initiator and, behind these, of the auditor.
+fn links(plan: &Plan) -> Vec<Link> {
+    let mut links = plan.links.clone();
+    links.resize(plan.auditor() as usize, Link::default());
+    links.push(AUDIT_LINK);
+    links
+}
+
 struct Run {
     plan: Plan,
     executor: Executor,
@@ -113,16 +121,16 @@ struct Run {
 impl Run {
     fn new(plan: Plan, executor: Executor, watch: Option<Box<dyn Watch>>) -> Self {
         let trace = Rc::new(RefCell::new(Trace::new(watch)));
-        let observers = Observers::new(&plan, &trace);
         let units = plan.units.iter().map(UnitPlan::unit).collect();
         let mut shared = Shared::new(plan.seed, TARGET_NAME, units);
         shared.pool_share_bytes = plan.target.pool_bytes / plan.target.pool_shares.max(1) as usize;
+        shared.stall_bytes = plan.target.stall_bytes;
         shared.initiator_stall = Duration::from_millis(plan.target.initiator_stall_ms);
         if trace.borrow().is_watched() {
             shared.ear = ear(executor.clock(), trace.clone());
         }
-        let links = plan.links.iter().cloned().chain([AUDIT_LINK]).collect();
-        let network = Network::new(executor.clock(), plan.seed, links, trace.clone(), observers.tap());
+        let observers = Observers::new(&plan, shared.violations.clone(), trace.clone());
+        let network = Network::new(executor.clock(), plan.seed, links(&plan), trace.clone(), observers.tap());
         let parts = ClusterParts {
             executor: executor.clone(),
             network: network.clone(),
@@ -163,7 +171,6 @@ impl Run {
 
     async fn phases(&self) {
         self.cluster.start();
-        self.watch_bounds();
         let faults = Faults::arm(&self.plan, &self.executor, &self.network, &self.cluster, &self.trace);
         let mut initiators = pin!(maybe_done(self.start_initiators()));
         let clock = self.executor.clock();
@@ -202,10 +209,10 @@ impl Run {
 
     /// What has gone wrong so far went wrong without any fault.
     fn mark_failures(&self) {
+        self.check_bounds();
         let mark = |message: &mut String| message.push_str(" (in the warm-up: no fault had struck)");
         self.shared.violations.borrow_mut().iter_mut().for_each(|violation| mark(&mut violation.message));
         self.failures.borrow_mut().iter_mut().for_each(|failure| mark(&mut failure.message));
-        self.observers.each_finding(|finding| mark(&mut finding.message));
     }
 
     /// What the plan says to come after the chaos, and the audits.
@@ -237,7 +244,7 @@ impl Run {
     async fn audit(&self) -> bool {
         self.enter("audit");
         self.shared.phase.set(Phase::Audit);
-        let world = SimWorld::new(&self.executor, &self.network, self.plan.links.len() as u32);
+        let world = SimWorld::new(&self.executor, &self.network, self.plan.auditor());
         let (shared, units) = (self.shared.clone(), self.plan.units.iter().map(UnitPlan::unit).collect::<Vec<_>>());
         let audit = self.executor.on_node("auditor", async move { initiator::audit(world, shared, &units).await });
         match select(pin!(audit), self.executor.clock().sleep(RECOVERY_MAX)).await {
@@ -255,8 +262,8 @@ impl Run {
 
     /// Plays every initiator; completes when all have come to their end.
     fn start_initiators(&self) -> impl Future<Output = ()> + use<> {
-        let plays = self.plan.initiators.clone().into_iter().zip(0..).map(|(plan, index)| {
-            let world = SimWorld::new(&self.executor, &self.network, index);
+        let plays = self.plan.initiators.clone().into_iter().map(|plan| {
+            let world = SimWorld::new(&self.executor, &self.network, plan.index);
             let (shared, reports, executor) = (self.shared.clone(), self.reports.clone(), self.executor.clone());
             async move {
                 let play = async move { initiator::run(world, &plan, shared).await };
@@ -268,31 +275,22 @@ impl Run {
         async move { drop(futures_util::future::join_all(plays).await) }
     }
 
-    /// Looks at the target's bounds now and then (S4), ever less often.
-    fn watch_bounds(&self) {
-        let (cluster, clock) = (self.cluster.clone(), self.executor.clock());
-        let violations = self.shared.violations.clone();
-        self.executor.spawn(async move {
-            let mut pause = Duration::from_millis(1);
-            loop {
-                clock.sleep(pause).await;
-                pause = (pause * 5 / 4).min(Duration::from_secs(10));
-                if let Some(message) = cluster.over_bounds().pop() {
-                    violations.borrow_mut().push(initiator::Violation { oracle: "S4", message });
-                    return;
-                }
-            }
-        });
+    /// No high-water mark is above its limit (S4).
+    fn check_bounds(&self) {
+        if self.failures.borrow().iter().all(|failure| failure.oracle != "S4") {
+            self.cluster.over_bounds().into_iter().for_each(|complaint| self.fail("S4", complaint));
+        }
     }
 
     fn judge(self) -> Verdict {
+        self.check_bounds();
         let violations = self.shared.violations.borrow();
         let mut failures = self.failures.take();
         failures.extend(violations.iter().map(|v| Failure { oracle: v.oracle, message: v.message.clone() }));
         let history = self.shared.history.borrow();
         let finding = |finding: oracle::Finding| Failure { oracle: finding.oracle, message: finding.message };
         failures.extend(oracle::check_history(&history).into_iter().map(finding));
-        failures.extend(self.observers.findings().into_iter().map(finding));
+        failures.extend(self.observers.finish().into_iter().map(finding));
         failures.truncate(FAILURES_MAX);
         let mut trace = self.trace.borrow_mut();
         history.events.iter().for_each(|event| trace.history(event));

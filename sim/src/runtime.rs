@@ -14,8 +14,9 @@ use quintain_core::event::Event;
 use quintain_core::id::ShardId;
 
 use crate::disk::SimDisk;
-use crate::executor::Executor;
+use crate::executor::{Executor, PlannedPanic};
 use crate::network::{Network, Parked, SimStream};
+use crate::plan::Panicker;
 use crate::random::Draws;
 use crate::trace::{Entity, Fact, Trace};
 
@@ -36,6 +37,8 @@ pub struct Process {
     events: Rc<Events>,
     post_us: u64,
     clock_origin: Duration,
+    /// Who panics at the next word.
+    panics: Cell<Option<Panicker>>,
     /// It is dead, though its tasks are not all dropped yet.
     dead: Cell<bool>,
 }
@@ -95,8 +98,8 @@ impl Process {
             mailbox: Mailbox::new(Draws::new(seed, "mailbox", number << 16 | u64::from(shard))),
         };
         let shards = (0..shards).map(shard).collect();
-        let dead = Cell::new(false);
-        Rc::new(Self { executor, network, number, shards, trace, sink, events, post_us, clock_origin, dead })
+        let (panics, dead) = (Cell::new(None), Cell::new(false));
+        Rc::new(Self { executor, network, number, shards, trace, sink, events, post_us, clock_origin, panics, dead })
     }
 
     /// The view of one shard.
@@ -108,6 +111,28 @@ impl Process {
     /// It died: what its tasks still say while they are dropped, nobody hears.
     pub fn bury(&self) {
         self.dead.set(true);
+    }
+
+    /// The next task of this kind that tells an event panics at it; with `None`, it does not any more.
+    pub fn panic_next(&self, who: Option<Panicker>) {
+        self.panics.set(who);
+    }
+
+    fn may_panic(&self, event: &Event) {
+        let Some(who) = self.panics.get() else { return };
+        // What a task's creation leads to at once (T2) belongs to it.
+        if matches!(event, Event::TaskCreated { .. }) {
+            return;
+        }
+        // The paths of the functions that core runs as tasks.
+        let task = match who {
+            Panicker::Driver => "sessions::drive",
+            Panicker::Worker => "worker::serve",
+        };
+        if self.executor.running().contains(task) {
+            self.panics.set(None);
+            std::panic::panic_any(PlannedPanic);
+        }
     }
 
     /// How many of them there were before.
@@ -329,6 +354,11 @@ impl Runtime for SimRuntime {
         self.own().pool.alloc(len)
     }
 
+    fn pool_free_bytes(&self) -> usize {
+        let pool = &self.own().pool;
+        pool.bytes_max - pool.bytes.get()
+    }
+
     fn event(&self, event: &Event) {
         if self.process.dead.get() {
             return;
@@ -337,6 +367,7 @@ impl Runtime for SimRuntime {
         self.process.trace.borrow_mut().record(at, Entity::Target, &Fact::Core(event));
         (self.process.sink.borrow_mut())(at, event);
         self.process.events.add();
+        self.process.may_panic(event);
     }
 
     fn park(&self, stream: SimStream) -> Parked {

@@ -20,9 +20,9 @@ struct Page<'a> {
     facts: String,
     verdict: &'static str,
     /// Initiators from this number on are auditors.
-    auditor: usize,
+    auditor: u32,
     /// Initiators that break the protocol.
-    hostile: Vec<usize>,
+    hostile: Vec<u32>,
     /// What the rows name by number.
     words: Vec<&'a str>,
     events: Vec<Row<'a>>,
@@ -98,13 +98,13 @@ pub fn page(plan: &Plan, verdict: &Verdict, entries: &[Entry]) -> String {
             )
         })
         .collect();
-    let hostile = plan.initiators.iter().enumerate().filter(|(_, initiator)| initiator.hostile.is_some());
+    let hostile = plan.initiators.iter().filter(|initiator| initiator.hostile.is_some());
     let page = Page {
         name: format!("seed {:#x}", plan.seed),
         facts: facts(plan, verdict),
         verdict: if verdict.passed() { "passed" } else { "failed" },
-        auditor: plan.links.len(),
-        hostile: hostile.map(|(number, _)| number).collect(),
+        auditor: plan.auditor(),
+        hostile: hostile.map(|initiator| initiator.index).collect(),
         events,
         words: words.words,
     };

@@ -11,6 +11,17 @@ pub struct Failure {
     pub message: String,
 }
 
+impl Failure {
+    /// What has to stay the same when a plan is made smaller: the oracle, and for an assertion which one it is.
+    #[must_use]
+    pub fn rule(&self) -> String {
+        match self.message.strip_prefix("panicked at ").and_then(|rest| rest.split_once('\n')) {
+            Some((site, _)) => format!("{} {}", self.oracle, site.trim_end_matches(':')),
+            None => self.oracle.to_owned(),
+        }
+    }
+}
+
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}: {}", self.oracle, oracle_name(self.oracle), self.message)

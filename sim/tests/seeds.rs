@@ -1,5 +1,5 @@
 //! Every plan under `tests/seeds/` once found a bug; none of them finds one now. Where the bug was planted again, the
-//! plan names it, and must still find it.
+//! plan names it with the oracle that finds it, and must still do so.
 
 use std::path::Path;
 
@@ -38,6 +38,8 @@ fn kept_plans_pass() {
 fn kept_plans_still_find_the_bug_that_they_name() {
     for (name, plan) in kept_plans().into_iter().filter(|(_, plan)| plan.planted.is_some()) {
         let failures = runner::run(&plan, Options::default()).failures;
-        assert!(!failures.is_empty(), "{name} no longer finds {:?}", plan.planted);
+        let found = failures.first().map(|failure| failure.oracle);
+        assert!(plan.finds.is_some(), "{name}: a plan that names a bug says which oracle finds it; now {found:?}");
+        assert_eq!(found, plan.finds.as_deref(), "{name} with {:?}: {failures:?}", plan.planted);
     }
 }

@@ -163,7 +163,7 @@ fn play(shards: u16, phase: Phase, plans: Vec<InitiatorPlan>) -> Vec<Report> {
         reports
     });
     let stopped = daemon.stop(Duration::from_secs(10));
-    assert!(stopped.flush_errors.is_empty(), "{stopped:?}");
+    assert!(stopped.report.flush_errors.is_empty(), "{stopped:?}");
     assert_eq!(*shared.violations.borrow(), [], "{shards} cores");
     assert_eq!(check_history(&without_races(&shared.history.borrow())), [], "{shards} cores");
     assert!(reports.iter().all(|report| report.steps_left == 0), "{reports:?}");

@@ -9,6 +9,9 @@ pub enum BackendError {
     /// The device reported an error.
     #[error("the device reported an input/output error")]
     Io,
+    /// A transfer came to no end, however often it was carried on. The device reported no data as lost.
+    #[error("the device did not finish a transfer")]
+    Unfinished,
     /// There is no space left to write to, or the quota is used up.
     #[error("no space is left on the device")]
     NoSpace,
@@ -32,6 +35,9 @@ impl From<io::Error> for BackendError {
         match (error.kind(), error.raw_os_error()) {
             (ErrorKind::StorageFull | ErrorKind::QuotaExceeded, _) => Self::NoSpace,
             (ErrorKind::ReadOnlyFilesystem, _) => Self::ReadOnly,
+            (ErrorKind::Interrupted | ErrorKind::WouldBlock | ErrorKind::WriteZero | ErrorKind::UnexpectedEof, _) => {
+                Self::Unfinished
+            }
             (_, Some(ENXIO | ENODEV)) => Self::Gone,
             _ => Self::Io,
         }
@@ -46,6 +52,8 @@ mod tests {
     fn system_errors_map_to_their_cause() {
         for (number, expected) in [
             (5, BackendError::Io),
+            (4, BackendError::Unfinished),
+            (11, BackendError::Unfinished),
             (28, BackendError::NoSpace),
             (122, BackendError::NoSpace),
             (30, BackendError::ReadOnly),

@@ -3,11 +3,12 @@
 //! After a failed flush nobody can tell which acknowledged blocks reached the medium: systems mark the lost pages
 //! clean, and the next flush "succeeds". So the failure sticks to the logical unit, on all shards and until restart:
 //! it takes no more writes, no flush succeeds, and reads go on. A durable write that fails counts as a failed flush,
-//! since its flush cannot be told apart, with one exception: a full store in write-through mode, where nothing but the
-//! durable writes under way was waiting to become durable, and where space may come back. They fail with it, all of them:
-//! a system tells one of those that wait at the same time, which need not be the one whose blocks were lost.
+//! since its flush cannot be told apart, with one exception: a full store in write-through mode, where space may come back
+//! and nothing but durable writes was waiting to become durable. Each of them is told of its own failure
+//! ([`super::Descriptions`]); others, and the next flush, may be told of it too, and fail without need. And a durable write
+//! that the system never carried out to its end (EAGAIN, EINTR, nothing moved) fails alone: no data were reported as lost,
+//! and its own were not acknowledged. The same answer to a flush sticks: nobody can tell how far it came.
 
-use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -28,14 +29,12 @@ pub struct Medium<R: Runtime> {
     mode: IoMode,
     shared: Arc<Shared>,
     flushes: Flushes,
-    /// Durable writes that failed for want of space so far.
-    space_failures: Cell<u64>,
 }
 
 impl<R: Runtime> Medium<R> {
     /// The medium of `lun`, kept on `backend`.
     pub fn new(runtime: R, lun: Lun, backend: Backend<R>, mode: IoMode, shared: Arc<Shared>) -> Self {
-        Self { runtime, lun, backend, mode, shared, flushes: Flushes::default(), space_failures: Cell::new(0) }
+        Self { runtime, lun, backend, mode, shared, flushes: Flushes::default() }
     }
 
     /// What the medium is, for blocks of `block_bytes`.
@@ -57,28 +56,18 @@ impl<R: Runtime> Medium<R> {
 
     /// Writes all of `buf` at `offset_bytes`: durably in write-through mode or when `force_unit_access` is set.
     pub async fn write(&self, offset_bytes: u64, buf: R::Buf, force_unit_access: bool) -> Result<(), BackendError> {
-        let write_through = self.mode != IoMode::WriteBack;
-        let durable = write_through || (force_unit_access && !planted!(FuaIgnored));
+        let durable = self.writes_through() || (force_unit_access && !planted!(FuaIgnored));
         let durability = if durable { Durability::Durable } else { Durability::Volatile };
         let length_bytes = buf.as_ref().len();
-        let space_failures = self.space_failures.get();
         if let Err(error) = self.backend.write(offset_bytes, buf, durability).await {
             let error = BackendError::from(error);
             self.report(offset_bytes, length_bytes, true);
-            if durable {
-                if write_through && error == BackendError::NoSpace {
-                    self.space_failures.set(self.space_failures.get() + 1);
-                } else {
-                    self.remember_failure();
-                }
+            if durable && error != BackendError::Unfinished {
+                self.remember_failure(error);
             }
             return if planted!(WriteErrorGood) && !durable { Ok(()) } else { Err(error) };
         }
-        // Another command's failure, recorded while this one was under way, casts doubt on this one too: a system tells
-        // one of them only.
-        if durable && self.space_failures.get() != space_failures {
-            return Err(BackendError::NoSpace);
-        }
+        // A failure that was recorded while this one was under way concerns it too: it is not to be found durable later.
         if self.shared.conditions().flush_failed() { Err(BackendError::FlushFailed) } else { Ok(()) }
     }
 
@@ -101,15 +90,26 @@ impl<R: Runtime> Medium<R> {
 
     async fn run_flushes(&self) {
         while let Some(number) = self.flushes.begin() {
-            let failed = self.backend.flush().await.is_err() && !planted!(FlushErrorSwallowed);
-            if failed {
-                self.remember_failure();
+            let result = self.backend.flush().await;
+            let failed = result.is_err() && !planted!(FlushErrorSwallowed);
+            if let Err(error) = result
+                && failed
+            {
+                self.remember_failure(error.into());
             }
             self.flushes.end(number, failed);
         }
     }
 
-    fn remember_failure(&self) {
+    fn writes_through(&self) -> bool {
+        self.mode != IoMode::WriteBack
+    }
+
+    /// Data may have been lost on the way to the medium.
+    fn remember_failure(&self, error: BackendError) {
+        if self.writes_through() && error == BackendError::NoSpace {
+            return;
+        }
         if !planted!(StickyForgotten) && self.shared.record_flush_failure() {
             self.runtime.event(&Event::FlushFailed { lun: self.lun });
         }

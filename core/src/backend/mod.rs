@@ -5,11 +5,13 @@
 //! page cache or past it) is decided where the runtime opens that disk. The system may do a transfer in parts;
 //! [`WholeTransfers`] carries it on.
 
+mod descriptions;
 mod error;
 mod flush;
 mod medium;
 mod transfer;
 
+pub use descriptions::Descriptions;
 pub use error::BackendError;
 pub use medium::Medium;
 pub use transfer::WholeTransfers;
@@ -27,7 +29,7 @@ pub enum Backend<R: Runtime> {
         size_bytes: u64,
     },
     /// fileio and blockio.
-    Disk(WholeTransfers<R::Disk>),
+    Disk(WholeTransfers<R>),
 }
 
 impl<R: Runtime> Backend<R> {

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use crate::connection::error::ProtocolError;
 use crate::connection::login::LoginStatus;
 use crate::connection::login::discovery::Asker;
-use crate::connection::receive::{Part, Receiver};
+use crate::connection::receive::{AHS_TOO_LONG, Part, Receiver, SEGMENT_TOO_LONG};
 use crate::connection::text::{TextAction, TextContext, TextExchange};
 use crate::env::{ByteStream, Runtime, TxData};
 use crate::event::Event;
@@ -96,7 +96,7 @@ impl<R: Runtime> Driver<R> {
                 Flow::Continue => {}
                 Flow::Close(why) => {
                     // What was answered last may be the reason, and should arrive.
-                    connection.finish(why, session.limits.linger).await;
+                    connection.finish(why).await;
                     return why;
                 }
                 Flow::Logout(request) => {
@@ -158,6 +158,12 @@ impl<R: Runtime> Driver<R> {
 
     /// The stream cannot be followed any further.
     fn stream_lost(&self, error: &ProtocolError) -> Flow {
+        let marks = &self.session.limits.marks;
+        if *error == AHS_TOO_LONG {
+            marks.ahs_bytes.meet();
+        } else if *error == SEGMENT_TOO_LONG {
+            marks.max_recv_data_segment_bytes.meet();
+        }
         let what = error.cause();
         self.session.event(&Event::ProtocolViolation { connection: self.session.connection.id, what });
         Flow::Close(what)
@@ -166,7 +172,11 @@ impl<R: Runtime> Driver<R> {
     /// A header has come: decides where its data segment goes.
     fn begin(&self, bhs: &Bhs) -> Sink<R> {
         let bytes = bhs.data_segment_bytes();
+        let limits = &self.session.limits;
+        limits.marks.ahs_bytes.reach(bhs.ahs_bytes());
+        limits.marks.max_recv_data_segment_bytes.reach(bytes);
         match bhs.opcode() {
+            Opcode::TASK_MANAGEMENT_REQUEST if crate::planted!(StopHalfDeaf) => Sink::Drop,
             // A target that stops begins nothing new: it only takes the data of what it has begun.
             opcode if self.shard.stopping.get() && opcode != Opcode::DATA_OUT => Sink::Ignore,
             Opcode::SCSI_COMMAND => match ScsiCommand::parse(bhs) {
@@ -177,7 +187,10 @@ impl<R: Runtime> Driver<R> {
                 Ok(data_out) => self.begin_data_out(&data_out, bytes),
                 Err(_) => Sink::Reject(Reject::INVALID_PDU_FIELD),
             },
-            Opcode::TEXT_REQUEST if bytes > self.session.limits.text_bytes => Sink::Reject(Reject::NEGOTIATION_RESET),
+            Opcode::TEXT_REQUEST if bytes > limits.text_bytes => {
+                limits.marks.text_bytes.meet();
+                Sink::Reject(Reject::NEGOTIATION_RESET)
+            }
             // What waits for a gap is kept outside the pool: only a little of it. The rest counts as not received.
             Opcode::NOP_OUT | Opcode::TEXT_REQUEST if bytes > HELD_BYTES_MAX && self.is_ahead(bhs) => Sink::Ignore,
             Opcode::NOP_OUT | Opcode::TEXT_REQUEST => Sink::Bytes(Vec::with_capacity(bytes)),
@@ -197,6 +210,9 @@ impl<R: Runtime> Driver<R> {
             return Sink::Reject(Reject::PROTOCOL_ERROR);
         }
         if !command.immediate && !session.window.borrow().is_missing(command.cmd_sn) {
+            if session.window.borrow().max_cmd_sn().precedes(command.cmd_sn) {
+                session.limits.marks.command_window.meet();
+            }
             return Sink::Drop;
         }
         if crate::wire::ahs::AhsChain::new(self.receiver.ahs()).any(|ahs| ahs.is_err()) {
@@ -206,9 +222,9 @@ impl<R: Runtime> Driver<R> {
             return Sink::Reject(Reject::TASK_IN_PROGRESS);
         }
         if command.immediate {
-            let immediate = session.tasks.borrow().values().filter(|task| task.immediate).count();
+            let immediate = session.immediate_commands();
             if immediate >= session.limits.immediate_commands as usize {
-                session.event(&Event::LimitMet { limit: "immediate_commands" });
+                session.event(&Event::LimitMet { limit: session.limits.marks.immediate_commands.meet() });
                 return Sink::Reject(Reject::IMMEDIATE_COMMAND_REJECT);
             }
         }
@@ -230,7 +246,7 @@ impl<R: Runtime> Driver<R> {
             None => Err(TransferError::Unsolicited),
         };
         if checked.is_ok() && bytes > 0 {
-            self.session.data_heard.set(self.session.connection.heard());
+            self.session.data_came(bytes);
         }
         match checked {
             Ok(range) => Sink::DataOut { task, next: range.start as usize, checked: Ok(()) },
@@ -321,6 +337,9 @@ impl<R: Runtime> Driver<R> {
     fn command_arrived(&mut self, task: Rc<Task<R>>) -> Flow {
         self.session.tasks.borrow_mut().insert(task.itt, task.clone());
         let (immediate, cmd_sn) = (task.immediate, task.cmd_sn);
+        if immediate {
+            self.session.limits.marks.immediate_commands.reach(self.session.immediate_commands());
+        }
         self.arrived(immediate, cmd_sn, Command::Task(task))
     }
 
@@ -370,6 +389,9 @@ impl<R: Runtime> Driver<R> {
             }
             return Flow::Continue;
         }
+        let window = self.session.window.borrow();
+        self.session.limits.marks.command_window.reach(window.in_use() as usize + window.pending());
+        drop(window);
         self.take_turns()
     }
 
@@ -406,7 +428,7 @@ impl<R: Runtime> Driver<R> {
         if session.target.is_none() {
             self.reject_request(&request.to_bhs(0), Reject::PROTOCOL_ERROR);
         } else if session.managing.get() >= session.limits.task_management_functions {
-            session.event(&Event::LimitMet { limit: "task_management_functions" });
+            session.event(&Event::LimitMet { limit: session.limits.marks.task_management_functions.meet() });
             if request.immediate {
                 self.reject_request(&request.to_bhs(0), Reject::IMMEDIATE_COMMAND_REJECT);
             } else {
@@ -417,10 +439,11 @@ impl<R: Runtime> Driver<R> {
             management::answer(session, &request, TaskManagementResponse::FUNCTION_COMPLETE);
         } else {
             session.managing.set(session.managing.get() + 1);
+            session.limits.marks.task_management_functions.reach(session.managing.get() as usize);
             let immediate =
                 session.tasks.borrow().values().filter(|task| task.immediate).map(|task| task.itt).collect();
             let managed = management::manage(self.shard.clone(), session.clone(), request, immediate);
-            session.connection.runtime.spawn(managed);
+            session.spawn(managed);
         }
     }
 
@@ -483,7 +506,7 @@ impl<R: Runtime> Driver<R> {
         session.leaving.set(true);
         session.abort(&session.tasks_of(None), Owed::Drop).await;
         session.send_logout_response(request, LogoutResponse::CLOSED);
-        session.connection.finish("logout", session.limits.linger).await;
+        session.connection.finish("logout").await;
     }
 
     fn reject(&self, bhs: &Bhs, reason: u8) -> Flow {

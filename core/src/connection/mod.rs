@@ -4,22 +4,24 @@ pub mod error;
 pub(crate) mod full_feature;
 pub mod login;
 pub(crate) mod login_phase;
+pub(crate) mod moment;
 pub(crate) mod opening;
 pub mod receive;
 pub mod text;
 pub(crate) mod timers;
 pub mod write_list;
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
+use crate::connection::moment::{Moment, Pauses};
 use crate::connection::write_list::WriteList;
 use crate::env::{ByteStream, Close, Runtime, TxData, TxPdu};
 use crate::event::Event;
+use crate::high_water::Bounds;
 use crate::id::ConnectionId;
-use crate::limits::Limits;
 use crate::sync::Notify;
 use crate::wire::{BHS_BYTES, Bhs, SerialNumber, digest, padding};
 
@@ -30,15 +32,16 @@ pub struct Connection<R: Runtime> {
     pub(crate) stream: R::Stream,
     pub(crate) local: SocketAddr,
     pub(crate) write_list: WriteList<R::Buf>,
+    limits: Rc<Bounds>,
     header_digest: bool,
     data_digest: bool,
-    stat_sn: Cell<SerialNumber>,
+    pub(crate) stat_sn: Cell<SerialNumber>,
     /// When the peer was last heard of.
-    heard: Cell<Duration>,
-    /// Since when it has received, without a pause for a full write list; `None` in such a pause.
-    listening_since: Cell<Option<Duration>>,
+    heard: Cell<Moment>,
+    /// In which nothing was received, for a full write list.
+    pauses: RefCell<Pauses>,
     /// When the header of the PDU came whose data segment is still coming.
-    receiving_since: Cell<Option<Duration>>,
+    receiving_since: Cell<Option<Moment>>,
     /// When the send that is under way began.
     sending_since: Cell<Option<Duration>>,
     /// Why it was closed from this side.
@@ -73,20 +76,22 @@ impl<R: Runtime> Connection<R> {
         local: SocketAddr,
         (header_digest, data_digest): (bool, bool),
         stat_sn: SerialNumber,
-        limits: &Limits,
+        limits: Rc<Bounds>,
     ) -> Rc<Self> {
-        let now = runtime.now();
+        let pauses = Pauses::default();
+        let now = pauses.moment(runtime.now());
         Rc::new(Self {
             id,
             runtime,
             stream,
             local,
-            write_list: WriteList::new(limits.write_list_pdus, limits.write_list_bytes),
+            write_list: WriteList::new(limits.clone()),
+            limits,
             header_digest,
             data_digest,
             stat_sn: Cell::new(stat_sn),
             heard: Cell::new(now),
-            listening_since: Cell::new(Some(now)),
+            pauses: RefCell::new(pauses),
             receiving_since: Cell::new(None),
             sending_since: Cell::new(None),
             closing: Cell::new(None),
@@ -101,8 +106,6 @@ impl<R: Runtime> Connection<R> {
 
     /// Takes the next StatSN.
     pub(crate) fn next_stat_sn(&self) -> SerialNumber {
-        #[cfg(simulation)]
-        crate::planted::share_stat_sn(&self.stat_sn);
         let stat_sn = self.stat_sn.get();
         self.stat_sn.set(stat_sn.next());
         stat_sn
@@ -115,28 +118,34 @@ impl<R: Runtime> Connection<R> {
 
     /// Something came from the peer.
     pub(crate) fn hear(&self) {
-        self.heard.set(self.runtime.now());
+        self.heard.set(self.moment());
     }
 
     /// Waits until the write list has room: before that, nothing is received.
     pub(crate) async fn until_room(&self) {
         if !self.write_list.has_room() {
-            self.listening_since.set(None);
+            self.pauses.borrow_mut().begin(self.runtime.now());
             self.write_list.until_room().await;
-            self.listening_since.set(Some(self.runtime.now()));
+            self.pauses.borrow_mut().end(self.runtime.now());
         }
     }
 
     /// When something that the peer has owed since `since` is overdue; never while nothing is received.
-    pub(crate) fn overdue_at(&self, since: Duration, limit: Duration) -> Option<Duration> {
-        let since = since.max(self.listening_since.get()?);
+    pub(crate) fn overdue_at(&self, since: Moment, limit: Duration) -> Option<Duration> {
+        let due = self.pauses.borrow().over_at(since, limit)?;
         let wraps = crate::planted!(DeadlineWraps);
-        Some(limit + if wraps { Duration::from_millis(u64::from(since.as_millis() as u32)) } else { since })
+        Some(if wraps { Duration::from_millis(u64::from(due.as_millis() as u32)) } else { due })
+    }
+
+    /// Now, as the peer has it.
+    pub(crate) fn moment(&self) -> Moment {
+        self.pauses.borrow().moment(self.runtime.now())
     }
 
     /// When the PDU that has begun to come is overdue.
     pub(crate) fn pdu_due(&self, limit: Duration) -> Option<Duration> {
-        self.overdue_at(self.receiving_since.get()?, limit)
+        let since = self.receiving_since.get().filter(|_| !crate::planted!(PduEndless))?;
+        self.overdue_at(since, limit)
     }
 
     /// Some of a PDU is there, and not all of it.
@@ -152,7 +161,7 @@ impl<R: Runtime> Connection<R> {
     }
 
     /// When something came from the peer last.
-    pub(crate) fn heard(&self) -> Duration {
+    pub(crate) fn heard(&self) -> Moment {
         self.heard.get()
     }
 
@@ -161,10 +170,13 @@ impl<R: Runtime> Connection<R> {
         self.close(why, Close::Abort);
     }
 
-    /// Closes the connection behind what is on the write list, within `linger`.
-    pub(crate) async fn finish(&self, why: &'static str, linger: Duration) {
+    /// Closes the connection behind what is on the write list, as soon as that has left or has lingered too long.
+    pub(crate) async fn finish(&self, why: &'static str) {
         self.write_list.close();
-        let drained = crate::sync::within(&self.runtime, linger, self.write_list.until_drained()).await;
+        let drained = crate::sync::within(&self.runtime, self.limits.linger, self.write_list.until_drained()).await;
+        if drained.is_none() {
+            self.limits.marks.linger.meet();
+        }
         self.close(why, if drained.is_some() { Close::Graceful } else { Close::Abort });
     }
 
@@ -175,6 +187,11 @@ impl<R: Runtime> Connection<R> {
             self.stream.close(how);
             self.closed.all();
         }
+    }
+
+    /// Why it was closed from this side, if it was.
+    pub(crate) fn why_closed(&self) -> Option<&'static str> {
+        self.closing.get()
     }
 
     pub(crate) fn is_closed(&self) -> bool {

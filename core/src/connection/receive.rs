@@ -6,8 +6,9 @@
 use crate::connection::error::ProtocolError;
 use crate::wire::{BHS_BYTES, Bhs, padding};
 
-const AHS_TOO_LONG: ProtocolError = ProtocolError::Fatal { cause: "additional header segments past the limit" };
-const SEGMENT_TOO_LONG: ProtocolError = ProtocolError::Fatal { cause: "data segment longer than declared" };
+pub(crate) const AHS_TOO_LONG: ProtocolError =
+    ProtocolError::Fatal { cause: "additional header segments past the limit" };
+pub(crate) const SEGMENT_TOO_LONG: ProtocolError = ProtocolError::Fatal { cause: "data segment longer than declared" };
 const HEADER_DIGEST_WRONG: ProtocolError = ProtocolError::Fatal { cause: "header digest is wrong" };
 
 const DIGEST_BYTES: usize = 4;

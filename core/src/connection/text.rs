@@ -10,8 +10,8 @@ use super::login::Identity;
 use super::login::discovery::{Asker, send_targets};
 use super::login::keys::{Key, Use};
 use super::login::negotiation::{BYTES_RANGE, number};
+use crate::high_water::Bounds;
 use crate::id::{Itt, Ttt};
-use crate::limits::Limits;
 use crate::wire::text::{TextBuilder, TextPairs};
 use crate::wire::{Reject, TextRequest};
 
@@ -107,12 +107,16 @@ impl TextExchange {
 
 impl Open {
     /// Keeps an exchange within its bounds.
-    fn count(&mut self, limits: &Limits, data: &[u8]) -> Result<(), ProtocolError> {
+    fn count(&mut self, limits: &Bounds, data: &[u8]) -> Result<(), ProtocolError> {
         self.requests += 1;
         self.text_bytes = self.text_bytes.saturating_add(data.len());
-        if self.requests > limits.text_exchanges || self.text_bytes > limits.text_bytes {
+        let too_many = self.requests > limits.text_exchanges;
+        if too_many || self.text_bytes > limits.text_bytes {
+            if too_many { &limits.marks.text_exchanges } else { &limits.marks.text_bytes }.meet();
             return Err(rejected(Reject::NEGOTIATION_RESET, "a text exchange that is too long"));
         }
+        limits.marks.text_exchanges.reach(self.requests as usize);
+        limits.marks.text_bytes.reach(self.text_bytes);
         Ok(())
     }
 
@@ -146,12 +150,15 @@ impl Open {
     fn on_text(&mut self, context: &TextContext<'_>, text: &[u8]) -> Result<(), ProtocolError> {
         for pair in TextPairs::new(text) {
             let (name, value) = pair.map_err(|error| rejected(Reject::PROTOCOL_ERROR, describe(error)))?;
-            if self.seen.len() >= context.identity.limits.text_keys {
+            let limits = context.identity.limits;
+            if self.seen.len() >= limits.text_keys {
+                limits.marks.text_keys.meet();
                 return Err(rejected(Reject::NEGOTIATION_RESET, "too many keys"));
             }
             if !self.seen.insert(name.to_owned()) {
                 return Err(rejected(Reject::PROTOCOL_ERROR, "a key came twice"));
             }
+            limits.marks.text_keys.reach(self.seen.len());
             self.on_pair(context, name, value);
         }
         Ok(())
@@ -182,12 +189,13 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
+    use crate::limits::Limits;
     use crate::target::TargetConfig;
     use crate::wire::SerialNumber;
 
     /// A session on one side of an exchange with many targets.
     struct Transcript {
-        limits: Limits,
+        limits: Bounds,
         targets: Vec<TargetConfig>,
         asker: Asker,
         exchange: TextExchange,
@@ -203,7 +211,7 @@ mod tests {
                 luns: BTreeMap::new(),
             };
             Self {
-                limits: Limits::default(),
+                limits: Bounds::new(Limits::default()),
                 targets: (0..targets).map(target).collect(),
                 asker,
                 exchange: TextExchange::default(),
@@ -348,13 +356,13 @@ mod tests {
     #[test]
     fn exchange_is_bounded_in_bytes_keys_and_requests() {
         let mut bytes = Transcript::new(Asker::Normal(0), 1);
-        bytes.limits.text_bytes = 4;
+        bytes.limits = Bounds::new(Limits { text_bytes: 4, ..Limits::default() });
         assert_eq!(reason(bytes.send(FINAL, 1, Ttt::NONE, "X-a=1\0")), Reject::NEGOTIATION_RESET);
         let mut keys = Transcript::new(Asker::Normal(0), 1);
-        keys.limits.text_keys = 1;
+        keys.limits = Bounds::new(Limits { text_keys: 1, ..Limits::default() });
         assert_eq!(reason(keys.send(FINAL, 1, Ttt::NONE, "X-a=1\0X-b=1\0")), Reject::NEGOTIATION_RESET);
         let mut requests = Transcript::new(Asker::Normal(0), 1);
-        requests.limits.text_exchanges = 2;
+        requests.limits = Bounds::new(Limits { text_exchanges: 2, ..Limits::default() });
         let ttt = open_ttt(requests.send(CONTINUED, 1, Ttt::NONE, ""));
         let ttt = open_ttt(requests.send(CONTINUED, 1, ttt, ""));
         assert_eq!(reason(requests.send(CONTINUED, 1, ttt, "")), Reject::NEGOTIATION_RESET);

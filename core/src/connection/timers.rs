@@ -17,10 +17,11 @@ use crate::wire::NopIn;
 pub(crate) async fn watch<R: Runtime>(session: Rc<Session<R>>) {
     let connection = &session.connection;
     let limits = &session.limits;
+    let marks = &limits.marks;
     let mut asked: Option<Duration> = None;
     loop {
         let now = connection.runtime.now();
-        let heard = connection.heard.get();
+        let heard = connection.heard.get().at;
         // Any PDU is a sign of life, not only the answer. What was heard at the time of the question came behind it: before
         // it there was silence.
         if asked.is_some_and(|asked| heard >= asked && !crate::planted!(AnswerIgnored)) {
@@ -33,12 +34,15 @@ pub(crate) async fn watch<R: Runtime>(session: Rc<Session<R>>) {
         };
         let pdu_due = connection.pdu_due(limits.initiator_stall);
         if send_due.is_some_and(|due| due <= now) {
+            marks.send_stall.meet();
             return connection.abort("the peer does not read");
         }
         if pdu_due.is_some_and(|due| due <= now) {
+            marks.initiator_stall.meet();
             return connection.abort("a PDU does not come to its end");
         }
         if session.gap_due().is_some_and(|due| due <= now) {
+            marks.initiator_stall.meet();
             return connection.abort("a command is missing before others");
         }
         session.give_up_stalled(now);
@@ -49,9 +53,11 @@ pub(crate) async fn watch<R: Runtime>(session: Rc<Session<R>>) {
                 continue;
             }
             if asked.is_some() {
+                marks.nop_timeout.meet();
                 return connection.abort("no answer to NOP-In");
             }
             asked = Some(now);
+            marks.nop_interval.meet();
             ask(&session);
             continue;
         }

@@ -1,8 +1,10 @@
 //! The write list of a connection: PDUs in the order in which they leave.
 
 use std::cell::{Cell, RefCell};
+use std::rc::Rc;
 
 use crate::env::TxPdu;
+use crate::high_water::Bounds;
 use crate::sync::Notify;
 
 /// PDUs that one send takes at most: three runs of bytes each stay below the 1,024 that a vectored send takes.
@@ -13,8 +15,7 @@ const BATCH_BYTES: usize = 1024 * 1024;
 /// See the module.
 #[derive(Debug)]
 pub struct WriteList<B> {
-    pdus_max: usize,
-    bytes_max: usize,
+    limits: Rc<Bounds>,
     waiting: RefCell<Vec<TxPdu<B>>>,
     /// The vector of the last batch, used again.
     spare: RefCell<Vec<TxPdu<B>>>,
@@ -25,16 +26,14 @@ pub struct WriteList<B> {
     closed: Cell<bool>,
     ready: Notify,
     progress: Notify,
-    high_water_pdus: Cell<usize>,
 }
 
 impl<B: AsRef<[u8]>> WriteList<B> {
-    /// An empty list. Above `pdus_max` PDUs or `bytes_max` bytes, [`WriteList::until_room`] waits.
+    /// An empty list. Above the limits, [`WriteList::until_room`] waits.
     #[must_use]
-    pub fn new(pdus_max: usize, bytes_max: usize) -> Self {
+    pub fn new(limits: Rc<Bounds>) -> Self {
         Self {
-            pdus_max,
-            bytes_max,
+            limits,
             waiting: RefCell::default(),
             spare: RefCell::default(),
             bytes: Cell::new(0),
@@ -42,7 +41,6 @@ impl<B: AsRef<[u8]>> WriteList<B> {
             closed: Cell::new(false),
             ready: Notify::default(),
             progress: Notify::default(),
-            high_water_pdus: Cell::new(0),
         }
     }
 
@@ -54,7 +52,8 @@ impl<B: AsRef<[u8]>> WriteList<B> {
         self.bytes.set(self.bytes.get() + pdu.wire_len());
         let mut waiting = self.waiting.borrow_mut();
         waiting.push(pdu);
-        self.high_water_pdus.set(self.high_water_pdus.get().max(waiting.len()));
+        self.limits.marks.write_list_pdus.reach(waiting.len() + self.in_flight.get());
+        self.limits.marks.write_list_bytes.reach(self.bytes.get());
         if waiting.len() == 1 {
             self.ready.one();
         }
@@ -104,6 +103,9 @@ impl<B: AsRef<[u8]>> WriteList<B> {
     /// Waits until the list is short enough that more may be received, or closed.
     pub async fn until_room(&self) {
         if !self.has_room() {
+            let too_many = self.pdus() > self.limits.write_list_pdus;
+            let marks = &self.limits.marks;
+            if too_many { &marks.write_list_pdus } else { &marks.write_list_bytes }.meet();
             self.progress.until(|| self.has_room().then_some(())).await;
         }
     }
@@ -111,8 +113,13 @@ impl<B: AsRef<[u8]>> WriteList<B> {
     /// Whether it is within its bounds, or takes no more anyway.
     #[must_use]
     pub fn has_room(&self) -> bool {
-        let pdus = self.waiting.borrow().len() + self.in_flight.get();
-        self.closed.get() || pdus <= self.pdus_max && self.bytes.get() <= self.bytes_max
+        let limits = &self.limits;
+        self.closed.get() || self.pdus() <= limits.write_list_pdus && self.bytes.get() <= limits.write_list_bytes
+    }
+
+    /// PDUs waiting and being sent.
+    fn pdus(&self) -> usize {
+        self.waiting.borrow().len() + self.in_flight.get()
     }
 
     /// Takes no more PDUs; those on the list still leave.
@@ -140,12 +147,6 @@ impl<B: AsRef<[u8]>> WriteList<B> {
     pub fn bytes(&self) -> usize {
         self.bytes.get()
     }
-
-    /// The most PDUs that ever waited.
-    #[must_use]
-    pub fn high_water_pdus(&self) -> usize {
-        self.high_water_pdus.get()
-    }
 }
 
 #[cfg(test)]
@@ -155,9 +156,14 @@ mod tests {
 
     use super::*;
     use crate::env::TxData;
+    use crate::limits::Limits;
 
     fn pdu(bytes: usize) -> TxPdu<Vec<u8>> {
         TxPdu::new(&[0; 48], TxData::Owned(vec![0; bytes]), &[])
+    }
+
+    fn list(write_list_pdus: usize, write_list_bytes: usize) -> WriteList<Vec<u8>> {
+        WriteList::new(Rc::new(Bounds::new(Limits { write_list_pdus, write_list_bytes, ..Limits::default() })))
     }
 
     fn poll<T>(future: impl Future<Output = T>) -> Option<T> {
@@ -169,7 +175,7 @@ mod tests {
 
     #[test]
     fn everything_that_waits_leaves_in_one_batch() {
-        let list = WriteList::new(100, 1_000_000);
+        let list = list(100, 1_000_000);
         assert!(poll(list.next_batch()).is_none());
         for _ in 0..5 {
             list.push(pdu(10));
@@ -182,12 +188,12 @@ mod tests {
 
     #[test]
     fn batch_is_bounded() {
-        let list = WriteList::new(1_000, usize::MAX);
+        let many = list(1_000, usize::MAX);
         for _ in 0..BATCH_PDUS + 1 {
-            list.push(pdu(0));
+            many.push(pdu(0));
         }
-        assert_eq!(poll(list.next_batch()).flatten().map(|batch| batch.len()), Some(BATCH_PDUS));
-        let list = WriteList::new(1_000, usize::MAX);
+        assert_eq!(poll(many.next_batch()).flatten().map(|batch| batch.len()), Some(BATCH_PDUS));
+        let list = list(1_000, usize::MAX);
         for _ in 0..8 {
             list.push(pdu(BATCH_BYTES / 2));
         }
@@ -196,7 +202,7 @@ mod tests {
 
     #[test]
     fn full_list_holds_back_receiving_until_sent() {
-        let list = WriteList::new(1, usize::MAX);
+        let list = list(1, usize::MAX);
         list.push(pdu(0));
         assert!(poll(list.until_room()).is_some());
         list.push(pdu(0));
@@ -209,7 +215,7 @@ mod tests {
 
     #[test]
     fn closed_list_still_sends_what_it_has_but_takes_no_more() {
-        let list = WriteList::new(1, usize::MAX);
+        let list = list(1, usize::MAX);
         list.push(pdu(0));
         list.close();
         list.push(pdu(0));

@@ -25,7 +25,8 @@ pub struct Geometry {
     pub read_only: bool,
 }
 
-/// A disk, as the system gives it. Offsets and ranges are multiples of [`Geometry::logical_block_bytes`]. Operations may
+/// A disk, as the system gives it: a handle with an open file description of its own, which a system tells once that data
+/// was lost on the way from its cache to the medium, whoever's data. Offsets and ranges are multiples of [`Geometry::logical_block_bytes`]. Operations may
 /// run concurrently and complete in any order. A transfer may move less than it was asked to, or be interrupted
 /// ([`io::ErrorKind::Interrupted`], [`io::ErrorKind::WouldBlock`]): carrying it on is the back end's business.
 pub trait Disk: 'static {
@@ -48,8 +49,9 @@ pub trait Disk: 'static {
         range: Range<usize>,
         durability: Durability,
     ) -> impl Future<Output = (io::Result<usize>, Self::Buf)>;
-    /// Makes every write that completed before this call durable. After an error, any of them may be lost, and a
-    /// second flush that succeeds proves nothing about them.
+    /// Makes every write that completed before this call durable, those through other handles included. After an error,
+    /// any of them may be lost, and a second flush that succeeds proves nothing about them; nor does one that succeeds
+    /// while a flush or durable write through the same handle is under way, which may be the one that is told.
     fn flush(&self) -> impl Future<Output = io::Result<()>>;
     /// What the disk is.
     fn geometry(&self) -> Geometry;

@@ -30,6 +30,8 @@ pub trait Runtime: Clone + 'static {
     /// A buffer of exactly `len` bytes of unspecified content (`as_ref().len() == len`), or `None` when the pool is
     /// at its bound: the caller answers BUSY and never drops a connection for it.
     fn alloc(&self, len: usize) -> Option<Self::Buf>;
+    /// Bytes of the pool that nobody holds.
+    fn pool_free_bytes(&self) -> usize;
     /// Tells the observers what happened.
     fn event(&self, event: &Event);
 

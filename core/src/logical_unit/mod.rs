@@ -14,11 +14,11 @@ use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use crate::backend::{Backend, Medium, WholeTransfers};
+use crate::backend::{Backend, Descriptions, Medium, WholeTransfers};
 use crate::env::Runtime;
 use crate::event::Event;
+use crate::high_water::Bounds;
 use crate::id::{Lun, NexusId};
-use crate::limits::Limits;
 use crate::planted;
 use crate::scsi::Footprint;
 use crate::target::{BackendKind, IoMode, LunConfig};
@@ -31,7 +31,7 @@ pub struct Device<R: Runtime> {
     /// The iSCSI name.
     pub name: String,
     /// The bounds.
-    pub limits: Limits,
+    pub limits: Rc<Bounds>,
     /// The logical units.
     pub luns: BTreeMap<u16, Rc<LogicalUnit<R>>>,
 }
@@ -39,6 +39,7 @@ pub struct Device<R: Runtime> {
 /// One logical unit on one shard.
 pub struct LogicalUnit<R: Runtime> {
     runtime: R,
+    limits: Rc<Bounds>,
     lun: Lun,
     block_bytes: u32,
     blocks: u64,
@@ -58,25 +59,25 @@ pub struct LogicalUnit<R: Runtime> {
 }
 
 impl<R: Runtime> LogicalUnit<R> {
-    /// The share that this shard has of logical unit `number`. `disk` is `None` for nullio only. What the disk holds
-    /// past its last whole block is not served. `config.block_bytes` is a multiple of the disk's logical block.
+    /// The share that this shard has of logical unit `number`. `disks` are handles to its disk, as
+    /// [`crate::target::Disks`] has them; none for nullio. What the disk holds past its last whole block is not served. `config.block_bytes` is a multiple of the disk's logical block.
     ///
     /// # Panics
-    /// When a back end that needs a disk gets none.
+    /// When a back end that needs handles to a disk gets too few.
     pub fn new(
         runtime: R,
         number: u16,
         config: &LunConfig,
-        disk: Option<R::Disk>,
+        disks: Vec<R::Disk>,
         shared: Arc<Shared>,
-        limits: &Limits,
+        limits: &Rc<Bounds>,
     ) -> Self {
         let lun = Lun::from_number(number);
         let backend = match config.backend {
             BackendKind::Nullio { size_bytes } => Backend::Nullio { size_bytes },
             BackendKind::Fileio | BackendKind::Blockio => {
-                let disk = disk.expect("fileio and blockio come with a disk");
-                Backend::Disk(WholeTransfers::new(disk, config.block_bytes, limits.transfer_interruptions))
+                let disks = Descriptions::new(disks);
+                Backend::Disk(WholeTransfers::new(runtime.clone(), disks, config.block_bytes, limits.clone()))
             }
         };
         let medium = Medium::new(runtime.clone(), lun, backend, config.mode, shared.clone());
@@ -84,6 +85,7 @@ impl<R: Runtime> LogicalUnit<R> {
         let physical = geometry.physical_block_bytes.max(config.block_bytes) / config.block_bytes;
         Self {
             runtime,
+            limits: limits.clone(),
             lun,
             block_bytes: config.block_bytes,
             blocks: geometry.size_bytes / u64::from(config.block_bytes),
@@ -177,6 +179,10 @@ impl<R: Runtime> LogicalUnit<R> {
 
     pub(crate) fn shared(&self) -> &Shared {
         &self.shared
+    }
+
+    pub(crate) fn limits(&self) -> &Bounds {
+        &self.limits
     }
 
     pub(crate) fn runtime(&self) -> &R {

@@ -2,36 +2,39 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, VecDeque};
+use std::rc::Rc;
 
+use crate::high_water::Bounds;
 use crate::sync::Notify;
 
 /// A bounded queue with a bound on how many workers one logical unit may occupy, so that a disk that hangs cannot
 /// take them all. `T` is a task.
 #[derive(Debug)]
 pub struct WorkQueue<T> {
-    capacity: usize,
+    limits: Rc<Bounds>,
     /// The most workers that one logical unit may occupy.
     share: usize,
     waiting: RefCell<VecDeque<(u16, T)>>,
     /// Workers occupied, by logical unit.
     running: RefCell<BTreeMap<u16, usize>>,
+    /// Tasks that the back end still has although nobody waits for them, by logical unit.
+    disowned: RefCell<BTreeMap<u16, usize>>,
     ready: Notify,
     closed: Cell<bool>,
-    high_water: Cell<usize>,
 }
 
 impl<T> WorkQueue<T> {
-    /// A queue for at most `capacity` tasks, of which one logical unit runs at most `share` at a time.
+    /// An empty queue, of whose tasks one logical unit runs at most `share` at a time.
     #[must_use]
-    pub fn new(capacity: usize, share: usize) -> Self {
+    pub fn new(limits: Rc<Bounds>, share: usize) -> Self {
         Self {
-            capacity,
+            limits,
             share: share.max(1),
             waiting: RefCell::default(),
             running: RefCell::default(),
+            disowned: RefCell::default(),
             ready: Notify::default(),
             closed: Cell::new(false),
-            high_water: Cell::new(0),
         }
     }
 
@@ -41,7 +44,7 @@ impl<T> WorkQueue<T> {
     /// The queue is full: the task comes back.
     pub fn push(&self, lun: u16, task: T, head_of_queue: bool) -> Result<(), T> {
         let mut waiting = self.waiting.borrow_mut();
-        if waiting.len() >= self.capacity {
+        if waiting.len() >= self.limits.work_queue_tasks as usize {
             return Err(task);
         }
         if head_of_queue {
@@ -49,8 +52,12 @@ impl<T> WorkQueue<T> {
         } else {
             waiting.push_back((lun, task));
         }
-        self.high_water.set(self.high_water.get().max(waiting.len()));
-        if !(crate::planted!(LostWakeUp) && waiting.len() == 1 && self.high_water.get() >= 4) {
+        let marks = &self.limits.marks;
+        marks.work_queue_tasks.reach(waiting.len());
+        if self.running() >= self.limits.workers as usize {
+            marks.workers.meet();
+        }
+        if !(crate::planted!(LostWakeUp) && waiting.len() == 1 && marks.work_queue_tasks.highest() >= 4) {
             self.ready.one();
         }
         Ok(())
@@ -63,22 +70,61 @@ impl<T> WorkQueue<T> {
 
     fn take(&self) -> Option<(u16, T)> {
         let mut waiting = self.waiting.borrow_mut();
-        let mut running = self.running.borrow_mut();
-        let position = waiting.iter().position(|(lun, _)| running.get(lun).copied().unwrap_or(0) < self.share)?;
+        let position = waiting.iter().position(|&(lun, _)| self.may_run(lun))?;
         let (lun, task) = waiting.remove(position)?;
-        *running.entry(lun).or_default() += 1;
+        *self.running.borrow_mut().entry(lun).or_default() += 1;
+        self.limits.marks.workers.reach(self.running());
         Some((lun, task))
+    }
+
+    /// Every task that runs may be disowned. Once there are too many of those, tasks are given out to be refused.
+    fn may_run(&self, lun: u16) -> bool {
+        let running = count(&self.running, lun);
+        let most = self.limits.disowned_tasks as usize;
+        running < self.share && (self.is_stuck(lun) || running + count(&self.disowned, lun) < most)
+    }
+
+    /// The back end of this logical unit holds so many tasks for ever that it gets no more.
+    #[must_use]
+    pub fn is_stuck(&self, lun: u16) -> bool {
+        count(&self.disowned, lun) >= self.limits.disowned_tasks as usize
+    }
+
+    /// A task of `lun` is disowned: its worker only waits for the back end, and another one takes its place.
+    pub fn disown(&self, lun: u16) {
+        *self.disowned.borrow_mut().entry(lun).or_default() += 1;
+        self.limits.marks.disowned_tasks.reach(count(&self.disowned, lun));
+        self.done(lun);
+    }
+
+    /// The back end has let go of a disowned task of `lun`.
+    pub fn disowned_ended(&self, lun: u16) {
+        if let Some(count) = self.disowned.borrow_mut().get_mut(&lun) {
+            *count -= 1;
+        }
+        self.ready.one();
+    }
+
+    /// Tasks that the back end still has although nobody waits for them.
+    #[must_use]
+    pub fn disowned(&self) -> usize {
+        self.disowned.borrow().values().sum()
+    }
+
+    /// Workers that have a task.
+    fn running(&self) -> usize {
+        self.running.borrow().values().sum()
     }
 
     /// A worker is done with a task of `lun`.
     pub fn done(&self, lun: u16) {
-        let mut running = self.running.borrow_mut();
-        if let Some(count) = running.get_mut(&lun) {
+        let could_run = self.may_run(lun);
+        if let Some(count) = self.running.borrow_mut().get_mut(&lun) {
             *count -= 1;
-            // A task of this logical unit may have been passed over because its share was used up.
-            if *count + 1 == self.share && !self.waiting.borrow().is_empty() {
-                self.ready.one();
-            }
+        }
+        // A task of this logical unit may have been passed over.
+        if !could_run && self.may_run(lun) && !self.waiting.borrow().is_empty() {
+            self.ready.one();
         }
     }
 
@@ -100,12 +146,10 @@ impl<T> WorkQueue<T> {
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
+}
 
-    /// The most tasks that ever waited.
-    #[must_use]
-    pub fn high_water(&self) -> usize {
-        self.high_water.get()
-    }
+fn count(by_unit: &RefCell<BTreeMap<u16, usize>>, lun: u16) -> usize {
+    by_unit.borrow().get(&lun).copied().unwrap_or(0)
 }
 
 #[cfg(test)]
@@ -114,6 +158,11 @@ mod tests {
     use std::task::{Context, Poll, Waker};
 
     use super::*;
+    use crate::limits::Limits;
+
+    fn queue<T>(work_queue_tasks: u32, share: usize) -> WorkQueue<T> {
+        WorkQueue::new(Rc::new(Bounds::new(Limits { work_queue_tasks, ..Limits::default() })), share)
+    }
 
     fn pop<T>(queue: &WorkQueue<T>) -> Option<(u16, T)> {
         match pin!(queue.pop()).poll(&mut Context::from_waker(Waker::noop())) {
@@ -124,15 +173,15 @@ mod tests {
 
     #[test]
     fn full_queue_gives_the_task_back() {
-        let queue = WorkQueue::new(1, 8);
+        let queue = queue(1, 8);
         assert_eq!(queue.push(0, 'a', false), Ok(()));
         assert_eq!(queue.push(0, 'b', false), Err('b'));
-        assert_eq!(queue.high_water(), 1);
+        assert_eq!(queue.limits.marks.work_queue_tasks.highest(), 1);
     }
 
     #[test]
     fn logical_unit_that_uses_up_its_share_lets_others_pass() {
-        let queue = WorkQueue::new(8, 1);
+        let queue = queue(8, 1);
         for (lun, task) in [(0, 'a'), (0, 'b'), (1, 'c')] {
             queue.push(lun, task, false).expect("there is room");
         }
@@ -143,9 +192,35 @@ mod tests {
         assert_eq!(pop(&queue), Some((0, 'b')));
     }
 
+    /// A logical unit whose disk hangs once had as many disowned tasks as there were workers on top of the limit, and
+    /// those that waited in the queue as well.
+    #[test]
+    fn tasks_that_run_and_may_be_disowned_keep_within_the_limit_of_those_that_were() {
+        let limits = Limits { disowned_tasks: 2, ..Limits::default() };
+        let queue = WorkQueue::new(Rc::new(Bounds::new(limits)), 8);
+        for task in 'a'..='e' {
+            queue.push(0, task, false).expect("there is room");
+        }
+        assert_eq!(pop(&queue), Some((0, 'a')));
+        assert_eq!(pop(&queue), Some((0, 'b')));
+        assert_eq!(pop(&queue), None);
+        queue.disown(0);
+        assert_eq!(pop(&queue), None, "one that is disowned and one that may be");
+        queue.done(0);
+        assert_eq!(pop(&queue), Some((0, 'c')));
+        queue.disown(0);
+        assert!(queue.is_stuck(0));
+        assert_eq!(pop(&queue), Some((0, 'd')), "to be refused");
+        queue.done(0);
+        queue.disowned_ended(0);
+        assert!(!queue.is_stuck(0));
+        assert_eq!(pop(&queue), Some((0, 'e')));
+        assert_eq!(queue.limits.marks.disowned_tasks.highest(), 2);
+    }
+
     #[test]
     fn head_of_queue_comes_first() {
-        let queue = WorkQueue::new(8, 8);
+        let queue = queue(8, 8);
         queue.push(0, 'a', false).expect("there is room");
         queue.push(0, 'h', true).expect("there is room");
         assert_eq!(pop(&queue), Some((0, 'h')));
@@ -153,7 +228,7 @@ mod tests {
 
     #[test]
     fn closed_queue_sends_workers_home() {
-        let queue = WorkQueue::new(8, 8);
+        let queue = queue(8, 8);
         queue.push(0, 'a', false).expect("there is room");
         queue.close();
         assert_eq!(pop(&queue), None);

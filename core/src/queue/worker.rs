@@ -1,5 +1,6 @@
 //! A worker: a slot of the pool, a long-lived task that carries out one command after another.
 
+use std::cell::RefCell;
 use std::pin::pin;
 use std::rc::Rc;
 
@@ -8,13 +9,48 @@ use futures_util::future::{Either, select};
 use crate::env::Runtime;
 use crate::event::Event;
 use crate::scsi::{self, Outcome, Request};
+use crate::session::BROKEN;
+use crate::sync::apart;
 use crate::target::TargetShare;
 use crate::task::{Task, TaskState};
 
-/// Serves the work queue of `target` until it is closed.
+/// A command that a worker has, with the number of its logical unit.
+type Held<R> = Rc<RefCell<Option<(u16, Rc<Task<R>>)>>>;
+
+/// A place in the pool, until the work queue of `target` is closed: a worker that breaks an invariant is replaced.
 pub(crate) async fn work<R: Runtime>(target: Rc<TargetShare<R>>) {
+    let held = Held::default();
+    while apart(&target.device.runtime, serve(target.clone(), held.clone())).await.is_none() {
+        let Some((lun, task)) = held.take() else { continue };
+        if crate::planted!(WorkerLost) || break_off(&target, lun, &task) {
+            // Somebody took this worker's place when the task was disowned.
+            return;
+        }
+    }
+}
+
+/// The execution of `task` broke an invariant. Nobody knows how far it came, so it gets no answer: its connection is
+/// closed, and it ends with its session. Tells whether it was disowned.
+fn break_off<R: Runtime>(target: &Rc<TargetShare<R>>, lun: u16, task: &Rc<Task<R>>) -> bool {
+    let disowned = task.state.get() == TaskState::Disowned;
+    if disowned {
+        task.fence.take();
+        target.disowned_ended(task);
+    } else {
+        target.queue.done(lun);
+    }
+    task.has_worker.set(false);
+    task.changed.all();
+    task.session.connection.abort(BROKEN);
+    disowned
+}
+
+/// Serves the work queue of `target` until it is closed.
+async fn serve<R: Runtime>(target: Rc<TargetShare<R>>, held: Held<R>) {
     while let Some((lun, task)) = target.queue.pop().await {
+        *held.borrow_mut() = Some((lun, task.clone()));
         let disowned = carry_out(&target, &task).await;
+        held.take();
         if disowned {
             // Somebody took this worker's place when the task was disowned.
             return;
@@ -26,6 +62,9 @@ pub(crate) async fn work<R: Runtime>(target: Rc<TargetShare<R>>) {
 /// Carries out one command; tells whether it was disowned meanwhile.
 async fn carry_out<R: Runtime>(target: &Rc<TargetShare<R>>, task: &Rc<Task<R>>) -> bool {
     if task.state.get() != TaskState::Queued {
+        return false;
+    }
+    if !task.session.may_start(task) {
         return false;
     }
     task.state.set(TaskState::Running);
@@ -46,7 +85,7 @@ async fn carry_out<R: Runtime>(target: &Rc<TargetShare<R>>, task: &Rc<Task<R>>) 
         Either::Left(((), execute)) => {
             target.replace_worker(task);
             // What a command does beside the medium, as a stop does, must not happen after its abort.
-            if task.fence.borrow().is_some() {
+            if task.fence.borrow().is_some() || crate::planted!(StopAfterAbort) {
                 drop(execute.await);
             }
             task.fence.take();

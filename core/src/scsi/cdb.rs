@@ -23,6 +23,7 @@ pub(crate) mod operation {
     pub(crate) const SYNCHRONIZE_CACHE_16: u8 = 0x91;
     pub(crate) const SERVICE_ACTION_IN_16: u8 = 0x9e;
     pub(crate) const REPORT_LUNS: u8 = 0xa0;
+    pub(crate) const MAINTENANCE_IN: u8 = 0xa3;
     pub(crate) const READ_12: u8 = 0xa8;
     pub(crate) const WRITE_12: u8 = 0xaa;
     pub(crate) const VERIFY_12: u8 = 0xaf;
@@ -30,6 +31,10 @@ pub(crate) mod operation {
 
 /// The service action of SERVICE ACTION IN (16) that we know.
 pub(crate) const READ_CAPACITY_16: u8 = 0x10;
+
+/// The service actions of MAINTENANCE IN that we know.
+pub(crate) const REPORT_SUPPORTED_OPERATION_CODES: u8 = 0x0c;
+pub(crate) const REPORT_SUPPORTED_TASK_MANAGEMENT_FUNCTIONS: u8 = 0x0d;
 
 /// What a command does to blocks.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -144,6 +149,11 @@ impl Cdb {
     /// The service action of the operation codes that have one in byte 1.
     pub(crate) fn service_action(&self) -> u8 {
         self.byte(1) & 0x1f
+    }
+
+    /// The operation code has this service action among others, and it is none of ours (SPC-4, section 4.2.5.2).
+    pub(crate) fn refuse_service_action(&self) -> Sense {
+        Sense::invalid_bit(1, 4)
     }
 
     /// Length in bytes, by the group of the operation code (SPC-4, section 4.2.5.1).

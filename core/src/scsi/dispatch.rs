@@ -83,6 +83,7 @@ async fn on_unit<R: Runtime>(
         operation::REQUEST_SENSE => spc::request_sense(unit, nexus, cdb),
         operation::INQUIRY => spc::inquiry(device, unit, cdb),
         operation::REPORT_LUNS => spc::report_luns(device, cdb),
+        operation::MAINTENANCE_IN => spc::maintenance_in(device, cdb),
         operation::MODE_SENSE_6 | operation::MODE_SENSE_10 => spc::mode_sense(unit, cdb),
         operation::READ_CAPACITY_10 => sbc::read_capacity_10(unit, cdb),
         operation::SERVICE_ACTION_IN_16 => sbc::service_action_in_16(unit, cdb),

@@ -1,6 +1,7 @@
 //! Stage 6: a CDB becomes a result.
 
 mod cdb;
+mod command_table;
 mod dispatch;
 mod sbc;
 mod spc;
@@ -11,7 +12,10 @@ use crate::env::Runtime;
 use crate::id::{Lun, NexusId};
 use crate::logical_unit::Device;
 use crate::task::status::Status;
-use cdb::{Access, ByteCheck, Cdb, READ_CAPACITY_16, operation};
+use cdb::{
+    Access, ByteCheck, Cdb, READ_CAPACITY_16, REPORT_SUPPORTED_OPERATION_CODES,
+    REPORT_SUPPORTED_TASK_MANAGEMENT_FUNCTIONS, operation,
+};
 
 /// Which way the data of a command goes, and how many bytes the CDB asks for. For parameter data from the device it
 /// is the allocation length.
@@ -104,6 +108,14 @@ pub fn data_phase(cdb: &[u8; 16], block_bytes: u32) -> DataPhase {
         operation::REPORT_LUNS => DataPhase::In(cdb.u32(6).into()),
         operation::SERVICE_ACTION_IN_16 if cdb.service_action() == READ_CAPACITY_16 => {
             DataPhase::In(cdb.u32(10).into())
+        }
+        operation::MAINTENANCE_IN
+            if matches!(
+                cdb.service_action(),
+                REPORT_SUPPORTED_OPERATION_CODES | REPORT_SUPPORTED_TASK_MANAGEMENT_FUNCTIONS
+            ) =>
+        {
+            DataPhase::In(cdb.u32(6).into())
         }
         _ => DataPhase::None,
     }

@@ -94,8 +94,14 @@ impl<R: Runtime> Session<R> {
             (ended || !task.has_worker.get() && !task.is_receiving()).then_some(())
         });
         let in_time = within(&self.connection.runtime, limit, over).await.is_some();
-        if !in_time && task.has_worker.get() && task.state.get() == TaskState::Aborting {
+        if in_time || task.state.get() != TaskState::Aborting {
+            return;
+        }
+        if task.has_worker.get() {
+            self.limits.marks.abort_deadline.meet();
             task.disown();
+        } else {
+            self.limits.marks.data_out_deadline.meet();
         }
     }
 }

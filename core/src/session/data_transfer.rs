@@ -237,6 +237,12 @@ impl DataOutTransfer {
         Some(r2t)
     }
 
+    /// R2Ts whose data are not there yet.
+    #[must_use]
+    pub fn open_r2ts(&self) -> usize {
+        self.open.len()
+    }
+
     /// Unsolicited data and answers to open R2Ts are still on their way.
     #[must_use]
     pub fn is_receiving(&self) -> bool {

@@ -14,18 +14,22 @@ use std::time::Duration;
 
 use crate::connection::Connection;
 use crate::connection::login::Negotiated;
+use crate::connection::moment::Moment;
 use crate::env::Runtime;
 use crate::event::Event;
+use crate::high_water::Bounds;
 use crate::id::{Cid, Isid, Itt, Lun, NexusId, Tsih, Ttt};
-use crate::limits::Limits;
 use crate::session::command_window::CommandWindow;
 use crate::session::data_transfer::TransferRules;
 use crate::session::reinstatement::Succession;
-use crate::sync::Notify;
+use crate::sync::{Notify, apart};
 use crate::target::TargetShare;
 use crate::task::Task;
 use crate::task::task_set::TaskSet;
 use crate::wire::{LogoutRequest, NopOut, SerialNumber, TaskManagementRequest, TextRequest};
+
+/// Why a connection is closed whose driver, worker or other task panicked.
+pub(crate) const BROKEN: &str = "an invariant was broken";
 
 /// Who a session belongs to: the I_T nexus identifier without the target portal group, of which there is one.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -57,7 +61,7 @@ pub struct Session<R: Runtime> {
     pub(crate) key: Option<SessionKey>,
     pub(crate) target: Option<Rc<TargetShare<R>>>,
     pub(crate) negotiated: RefCell<Negotiated>,
-    pub(crate) limits: Limits,
+    pub(crate) limits: Rc<Bounds>,
     pub(crate) connection: Rc<Connection<R>>,
     pub(crate) window: RefCell<CommandWindow<Command<R>>>,
     /// The task table: every task that was received and is not over.
@@ -68,9 +72,12 @@ pub struct Session<R: Runtime> {
     /// Bytes of the buffer pool that WRITEs hold while their data are on the way.
     pub(crate) pool_held: Rc<Cell<usize>>,
     /// Since when commands have waited for one with a smaller CmdSN.
-    gap_since: Cell<Option<Duration>>,
+    gap_since: Cell<Option<Moment>>,
     /// When data of any WRITE came last: those behind it on the connection have to wait for them.
-    pub(crate) data_heard: Cell<Duration>,
+    pub(crate) data_heard: Cell<Moment>,
+    /// When `stall_bytes` of data had come last, and how many came since.
+    pace_kept: Cell<Moment>,
+    data_since_pace: Cell<usize>,
     next_ttt: Cell<Ttt>,
     /// Task management functions that have not been answered.
     pub(crate) managing: Cell<u32>,
@@ -92,7 +99,7 @@ impl<R: Runtime> Session<R> {
         negotiated: Negotiated,
         exp_cmd_sn: SerialNumber,
         first_ttt: Ttt,
-        limits: Limits,
+        limits: Rc<Bounds>,
         connection: Rc<Connection<R>>,
     ) -> Self {
         Self {
@@ -110,7 +117,9 @@ impl<R: Runtime> Session<R> {
             aborting: RefCell::default(),
             pool_held: Rc::default(),
             gap_since: Cell::new(None),
-            data_heard: Cell::new(Duration::ZERO),
+            data_heard: Cell::default(),
+            pace_kept: Cell::default(),
+            data_since_pace: Cell::new(0),
             next_ttt: Cell::new(first_ttt),
             managing: Cell::new(0),
             leaving: Cell::new(false),
@@ -129,6 +138,17 @@ impl<R: Runtime> Session<R> {
         let ttt = self.next_ttt.get();
         self.next_ttt.set(ttt.next());
         ttt
+    }
+
+    /// Starts a task of the session. One that breaks an invariant takes the connection with it, and so the session.
+    pub(crate) fn spawn(self: &Rc<Self>, task: impl Future<Output = ()> + 'static) {
+        let session = self.clone();
+        self.connection.runtime.spawn(async move {
+            let connection = &session.connection;
+            if apart(&connection.runtime, task).await.is_none() {
+                connection.abort(BROKEN);
+            }
+        });
     }
 
     /// Lets go of its tasks, which hold it.
@@ -154,7 +174,8 @@ impl<R: Runtime> Session<R> {
 
     /// When the command that others wait for has been missing for too long.
     pub(crate) fn gap_due(&self) -> Option<Duration> {
-        self.connection.overdue_at(self.gap_since.get()?, self.limits.initiator_stall)
+        let since = self.gap_since.get().filter(|_| !crate::planted!(GapKept))?;
+        self.connection.overdue_at(since, self.limits.initiator_stall)
     }
 
     pub(crate) fn transfer_rules(&self) -> TransferRules {
@@ -163,9 +184,15 @@ impl<R: Runtime> Session<R> {
             initial_r2t: negotiated.initial_r2t,
             immediate_data: negotiated.immediate_data,
             first_burst_bytes: negotiated.first_burst_bytes,
-            max_burst_bytes: negotiated.max_burst_bytes,
+            // Who names no MaxBurstLength gets its default, which may be more than we would agree to.
+            max_burst_bytes: negotiated.max_burst_bytes.min(self.limits.max_burst_bytes),
             max_outstanding_r2t: negotiated.max_outstanding_r2t.min(self.limits.max_outstanding_r2t),
         }
+    }
+
+    /// Immediate SCSI commands that are not over.
+    pub(crate) fn immediate_commands(&self) -> usize {
+        self.tasks.borrow().values().filter(|task| task.immediate).count()
     }
 
     /// All tasks, or those of one logical unit.

@@ -4,12 +4,15 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::Duration;
 
+use crate::connection::moment::Moment;
 use crate::env::Runtime;
 use crate::event::Event;
+use crate::high_water::Mark;
 use crate::scsi::{self, DataPhase, Outcome};
 use crate::session::Session;
 use crate::session::data_transfer::{DataOutTransfer, TransferError};
 use crate::sync::Notify;
+use crate::target::TargetShare;
 use crate::task::sense::{Sense, SenseFormat, SenseKey};
 use crate::task::status::Status;
 use crate::task::task_set::Attribute;
@@ -63,6 +66,7 @@ impl<R: Runtime> Session<R> {
             pool_share: RefCell::default(),
             fence: RefCell::default(),
             heard: Cell::new(self.connection.heard()),
+            asked: Cell::new(self.connection.heard()),
             changed: Notify::default(),
         });
         if Attribute::from_wire(command.attribute).is_none() {
@@ -91,19 +95,25 @@ impl<R: Runtime> Session<R> {
         }
         if wanted > 0 && task.refusal.borrow().is_none() {
             if wanted > self.limits.transfer_bytes {
+                self.limits.marks.transfer_bytes.meet();
                 // The device server would refuse it too: no need to fetch the data first.
                 task.refuse(Refusal::Sense(Sense::invalid_field(TRANSFER_LENGTH_BYTE)));
                 return;
             }
             // Nobody may take all of the pool with WRITEs whose data never come.
-            let most = self.limits.pool_bytes / self.limits.pool_shares.max(1) as usize;
-            let share = PoolShare::take(&self.pool_held, wanted as usize, most);
-            let buffer = share.as_ref().and_then(|_| self.connection.runtime.alloc(wanted as usize));
-            if buffer.is_none() {
-                return self.refuse_full(task, Status::BUSY, "pool_bytes");
-            }
-            *task.pool_share.borrow_mut() = share;
-            *task.data_out.borrow_mut() = buffer;
+            let (limits, runtime) = (&self.limits, &self.connection.runtime);
+            let free = runtime.pool_free_bytes();
+            let Some(buffer) = limits.buffer(runtime, wanted as usize) else {
+                return self.refuse_buffer(task, &limits.marks.pool_bytes);
+            };
+            // What it takes of the pool may be more than was asked for.
+            let left = runtime.pool_free_bytes();
+            let Some(share) = PoolShare::take(&self.pool_held, free - left, left, limits) else {
+                return self.refuse_buffer(task, &limits.marks.pool_shares);
+            };
+            limits.marks.transfer_bytes.reach(wanted as usize);
+            *task.pool_share.borrow_mut() = Some(share);
+            *task.data_out.borrow_mut() = Some(buffer);
         }
     }
 
@@ -121,9 +131,27 @@ impl<R: Runtime> Session<R> {
         task.refuse(Refusal::Sense(sense));
     }
 
-    fn refuse_full(&self, task: &Task<R>, status: Status, limit: &'static str) {
-        self.event(&Event::LimitMet { limit });
+    fn refuse_full(&self, task: &Task<R>, status: Status, mark: &Mark) {
+        self.event(&Event::LimitMet { limit: mark.meet() });
         task.refuse(Refusal::Full(status));
+    }
+
+    fn refuse_buffer(&self, task: &Task<R>, mark: &Mark) {
+        let limit = self.limits.refuse_buffer(mark, self.connection.runtime.now());
+        self.event(&Event::LimitMet { limit });
+        task.refuse(Refusal::Full(Status::BUSY));
+    }
+
+    /// So much data of a WRITE came.
+    pub(crate) fn data_came(&self, bytes: usize) {
+        let now = self.connection.heard();
+        self.data_heard.set(now);
+        let sum = self.data_since_pace.get() + bytes;
+        let in_pace = sum >= self.limits.stall_bytes;
+        if in_pace {
+            self.pace_kept.set(now);
+        }
+        self.data_since_pace.set(if in_pace { 0 } else { sum });
     }
 
     /// When the first of the WRITEs that wait for data has waited too long.
@@ -133,11 +161,17 @@ impl<R: Runtime> Session<R> {
 
     fn data_due_of(&self, task: &Task<R>) -> Option<Duration> {
         let waits = task.state.get() == TaskState::Waiting && task.is_receiving();
-        (waits && !crate::planted!(StalledWriteKept))
-            .then(|| {
-                self.connection.overdue_at(task.heard.get().max(self.data_heard.get()), self.limits.initiator_stall)
-            })
-            .flatten()
+        if !waits || crate::planted!(StalledWriteKept) {
+            return None;
+        }
+        let heard = task.heard.get().max(self.data_heard.get());
+        self.connection.overdue_at(self.trickles_since(task).unwrap_or(heard), self.limits.initiator_stall)
+    }
+
+    /// Since when the data of the session have come too slowly for a WRITE to keep a buffer that others need.
+    fn trickles_since(&self, task: &Task<R>) -> Option<Moment> {
+        let since = task.asked.get().max(self.pace_kept.get());
+        (self.limits.buffers_are_short(since.at) && !crate::planted!(TrickleKept)).then_some(since)
     }
 
     /// Ends the WRITEs whose data have not gone on for too long: they hold buffers that others could use.
@@ -145,6 +179,8 @@ impl<R: Runtime> Session<R> {
         let stalled = |task: &&Rc<Task<R>>| self.data_due_of(task).is_some_and(|due| due <= now);
         let stalled: Vec<_> = self.tasks.borrow().values().filter(stalled).cloned().collect();
         for task in stalled {
+            let marks = &self.limits.marks;
+            if self.trickles_since(&task).is_some() { &marks.stall_bytes } else { &marks.initiator_stall }.meet();
             self.data_violated(&task, TransferError::TooLate);
         }
     }
@@ -189,10 +225,11 @@ impl<R: Runtime> Session<R> {
             let mut sets = self.task_sets.borrow_mut();
             let set = sets.entry(task.lun).or_default();
             if set.len() >= self.limits.task_set_tasks as usize {
-                self.refuse_full(task, Status::TASK_SET_FULL, "task_set_tasks");
+                self.refuse_full(task, Status::TASK_SET_FULL, &self.limits.marks.task_set_tasks);
                 None
             } else {
                 let (age, enabled) = set.insert(task.clone(), task.attribute);
+                self.limits.marks.task_set_tasks.reach(set.len());
                 task.age.set(Some(age));
                 Some(enabled)
             }
@@ -241,7 +278,14 @@ impl<R: Runtime> Session<R> {
                 None => None,
             };
             let Some(r2t) = r2t else { return };
-            task.heard.set(self.connection.runtime.now());
+            let open = task.transfer.borrow().as_ref().map_or(0, DataOutTransfer::open_r2ts);
+            self.limits.marks.max_outstanding_r2t.reach(open);
+            self.limits.marks.max_burst_bytes.reach(r2t.length as usize);
+            let now = self.connection.moment();
+            task.heard.set(now);
+            if r2t.r2t_sn == 0 {
+                task.asked.set(now);
+            }
             self.send_r2t(task, &r2t);
         }
     }
@@ -249,16 +293,27 @@ impl<R: Runtime> Session<R> {
     fn queue(self: &Rc<Self>, task: &Rc<Task<R>>) {
         let Some(target) = &self.target else { return };
         let lun = task.lun.number().unwrap_or(u16::MAX);
-        if target.is_stuck(lun) {
-            self.refuse_full(task, Status::BUSY, "disowned_tasks");
+        if target.queue.is_stuck(lun) {
+            self.refuse_full(task, Status::BUSY, &self.limits.marks.disowned_tasks);
             return self.complete_refused(task);
         }
         task.state.set(TaskState::Queued);
         if target.queue.push(lun, task.clone(), task.attribute == Attribute::HeadOfQueue).is_err() {
             task.state.set(TaskState::Waiting);
-            self.refuse_full(task, Status::BUSY, "work_queue_tasks");
+            self.refuse_full(task, Status::BUSY, &self.limits.marks.work_queue_tasks);
             self.complete_refused(task);
         }
+    }
+
+    /// Whether the back end may have a task that a worker took; else it has been answered.
+    pub(crate) fn may_start(self: &Rc<Self>, task: &Rc<Task<R>>) -> bool {
+        let stuck = |target: &Rc<TargetShare<R>>| target.queue.is_stuck(task.lun.number().unwrap_or(u16::MAX));
+        if !self.target.as_ref().is_some_and(stuck) {
+            return true;
+        }
+        self.refuse_full(task, Status::BUSY, &self.limits.marks.disowned_tasks);
+        self.complete_refused(task);
+        false
     }
 
     fn complete_refused(self: &Rc<Self>, task: &Rc<Task<R>>) {

@@ -56,7 +56,7 @@ impl<R: Runtime> Shard<R> {
         self.post_to_others(|| CrossShard::Reset { request, from: self.id, target, lun, attention });
         self.reset_here(target, lun, attention, Some(issuer)).await;
         // Each shard bounds its own aborts; this only guards against a shard that is gone.
-        let limit = (self.node.config.limits.abort_deadline + self.node.config.limits.data_out_deadline) * 2;
+        let limit = self.limits.reset_deadline();
         let all = self.acknowledged.until(|| {
             let open = self.unacknowledged.borrow().get(&request).copied().unwrap_or(0);
             (open == 0).then_some(())
@@ -83,6 +83,7 @@ impl<R: Runtime> Shard<R> {
         let aborts = self.sessions_of(target).into_iter().map(|session| async move {
             let is_issuer = issuer.is_some_and(|issuer| Rc::ptr_eq(issuer, &session));
             let owed = if is_issuer { Owed::Await } else { Owed::Drop };
+            let lun_filter = lun_filter.filter(|_| is_issuer || !crate::planted!(ResetTakesForeign));
             session.abort(&session.tasks_of(lun_filter), owed).await;
         });
         join_all(aborts).await;
@@ -127,6 +128,6 @@ impl<R: Runtime> Shard<R> {
         let Some(key) = &issuer.key else { return };
         self.post_to_others(|| CrossShard::DropConnections { target: key.target });
         self.drop_connections_here(key.target, Some(issuer));
-        issuer.connection.finish("target cold reset", issuer.limits.linger).await;
+        issuer.connection.finish("target cold reset").await;
     }
 }

@@ -34,7 +34,7 @@ impl Directory {
             owner.claims += 1;
             return Some(owner.shard);
         }
-        if self.owners.keys().filter(|other| other.target == key.target).count() >= sessions_max as usize {
+        if self.sessions_of(key.target) >= sessions_max as usize {
             return None;
         }
         let least = (0..self.load.len()).min_by_key(|&shard| self.load[shard])?;
@@ -68,6 +68,11 @@ impl Directory {
 
     pub(crate) fn release_tsih(&mut self, tsih: Tsih) {
         self.tsihs.remove(&tsih.0);
+    }
+
+    /// Sessions of a target, those that are logging in included.
+    pub(crate) fn sessions_of(&self, target: usize) -> usize {
+        self.owners.keys().filter(|key| key.target == target).count()
     }
 
     pub(crate) fn len(&self) -> usize {

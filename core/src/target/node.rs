@@ -58,7 +58,8 @@ impl Node {
     }
 
     pub(crate) fn next_nexus(&self) -> NexusId {
-        NexusId(self.next_id.fetch_add(1, Ordering::Relaxed))
+        let id = self.next_id.fetch_add(1, Ordering::Relaxed);
+        NexusId(if crate::planted!(NexusShared) { 0 } else { id })
     }
 
     /// Counts a connection, unless there are too many.

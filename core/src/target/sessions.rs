@@ -15,8 +15,8 @@ use crate::id::{ConnectionId, NexusId, Tsih, Ttt};
 use crate::logical_unit::UnitAttention;
 use crate::session::abort::Owed;
 use crate::session::reinstatement::Successor;
-use crate::session::{Session, SessionKey};
-use crate::sync::within;
+use crate::session::{BROKEN, Session, SessionKey};
+use crate::sync::{apart, within};
 use crate::target::{ConnectionSlot, Handoff, Shard};
 
 /// What a session is to the initiator and to the logical units: it outlives a connection whose place another takes.
@@ -33,6 +33,11 @@ struct Begun<R: Runtime> {
     /// Bytes that came behind the last login request.
     unread: Vec<u8>,
     slot: ConnectionSlot,
+}
+
+/// Serves one connection; tells why it ended.
+async fn drive<R: Runtime>(shard: Rc<Shard<R>>, session: Rc<Session<R>>, unread: Vec<u8>) -> &'static str {
+    Driver::new(shard, session).run(&unread).await
 }
 
 impl<R: Runtime> Shard<R> {
@@ -55,13 +60,18 @@ impl<R: Runtime> Shard<R> {
         self.serve(begun).await;
     }
 
-    /// Serves a session to its end, over one connection after the other.
+    /// Serves a session to its end, over one connection after the other. The driver runs in a task of its own: when it
+    /// breaks an invariant, its session ends as one whose connection is lost.
     async fn serve(self: Rc<Self>, mut begun: Begun<R>) {
         loop {
             let Begun { session, unread, slot } = begun;
-            self.runtime.spawn(session.connection.clone().write());
-            self.runtime.spawn(timers::watch(session.clone()));
-            let why = Driver::new(self.clone(), session.clone()).run(&unread).await;
+            session.spawn(session.connection.clone().write());
+            session.spawn(timers::watch(session.clone()));
+            let why = apart(&self.runtime, drive(self.clone(), session.clone(), unread)).await;
+            if why.is_none() && crate::planted!(BrokenSessionKept) {
+                return;
+            }
+            let why = why.unwrap_or(BROKEN);
             session.connection.abort(why);
             if !(crate::planted!(ContinuesWithTasks) && session.succession.is_claimed()) {
                 self.end_tasks(&session).await;
@@ -70,7 +80,7 @@ impl<R: Runtime> Shard<R> {
             let next = match session.succession.close() {
                 Some(successor) => Some(self.continue_session(&session, *successor)),
                 None => {
-                    self.end_session(&session);
+                    self.end_session(&session, why);
                     None
                 }
             };
@@ -149,7 +159,9 @@ impl<R: Runtime> Shard<R> {
     pub(crate) async fn refuse(&self, stream: &R::Stream, mut login: Login, id: ConnectionId, status: LoginStatus) {
         self.runtime.event(&Event::LoginRefused { connection: id, status: status.0 });
         let reply = login.refused(status);
-        let _ = within(&self.runtime, self.node.config.limits.linger, stream.send(vec![encode_reply(reply)])).await;
+        if within(&self.runtime, self.limits.linger, stream.send(vec![encode_reply(reply)])).await.is_none() {
+            self.limits.marks.linger.meet();
+        }
         stream.close(Close::Graceful);
         self.runtime.event(&Event::ConnectionClosed { connection: id, why: "login refused" });
     }
@@ -165,10 +177,12 @@ impl<R: Runtime> Shard<R> {
             }
         }
         let (connection, discovery) = (handoff.id, handoff.key.is_none());
+        let initiator = handoff.logged_in.outcome.initiator_name.as_str().into();
+        let target = handoff.key.as_ref().map(|key| self.targets[key.target].device.name.as_str().into());
         let negotiated = handoff.logged_in.outcome.negotiated.clone();
         let identity = Identity { nexus, tsih, key: handoff.key.clone(), negotiated };
         let begun = self.begin(newcomer, identity);
-        self.runtime.event(&Event::SessionStarted { connection, nexus, discovery });
+        self.runtime.event(&Event::SessionStarted { connection, nexus, discovery, initiator, target });
         begun
     }
 
@@ -188,6 +202,9 @@ impl<R: Runtime> Shard<R> {
             });
         }
         let begun = self.begin(successor, identity);
+        if crate::planted!(StatSnInherited) {
+            begun.session.connection.stat_sn.set(old.connection.stat_sn());
+        }
         self.runtime.event(&Event::SessionContinued { connection, nexus: old.nexus });
         self.mark_ended(old);
         begun
@@ -212,10 +229,16 @@ impl<R: Runtime> Shard<R> {
         identity: Identity,
     ) -> Rc<Session<R>> {
         let Identity { nexus, tsih, key, negotiated } = identity;
-        let limits = &self.node.config.limits;
         let digests = (negotiated.header_digest, negotiated.data_digest);
-        let connection =
-            Connection::new(self.runtime.clone(), id, stream, local, digests, outcome.next_stat_sn, limits);
+        let connection = Connection::new(
+            self.runtime.clone(),
+            id,
+            stream,
+            local,
+            digests,
+            outcome.next_stat_sn,
+            self.limits.clone(),
+        );
         connection.write_list.push(encode_reply(login.established(tsih)));
         let target = key.as_ref().map(|key| self.targets[key.target].clone());
         Rc::new(Session::new(
@@ -226,7 +249,7 @@ impl<R: Runtime> Shard<R> {
             negotiated,
             outcome.exp_cmd_sn,
             Ttt(self.node.config.initial_ttt),
-            limits.clone(),
+            self.limits.clone(),
             connection,
         ))
     }
@@ -235,13 +258,13 @@ impl<R: Runtime> Shard<R> {
     async fn end_tasks(&self, session: &Rc<Session<R>>) {
         session.leaving.set(true);
         session.abort(&session.tasks_of(None), Owed::Drop).await;
-        // They hold the session, which holds them.
+        // What waits for a gap, or was left where an invariant was broken, holds the session, which holds it.
         if !crate::planted!(SessionCycle) {
-            session.window.borrow_mut().drop_pending();
+            session.let_go();
         }
     }
 
-    fn end_session(&self, session: &Rc<Session<R>>) {
+    fn end_session(&self, session: &Rc<Session<R>>, why: &'static str) {
         if let Some(target) = &session.target {
             for unit in target.device.luns.values() {
                 unit.detach(session.nexus);
@@ -254,7 +277,8 @@ impl<R: Runtime> Shard<R> {
             directory.release(key);
         }
         drop(directory);
-        self.runtime.event(&Event::SessionEnded { nexus: session.nexus });
+        self.runtime
+            .event(&Event::SessionEnded { nexus: session.nexus, why: session.connection.why_closed().unwrap_or(why) });
         self.mark_ended(session);
     }
 

@@ -14,24 +14,27 @@ use crate::connection::login_phase::{self, LoggedIn, LoginFailure};
 use crate::connection::opening::Opening;
 use crate::env::{ByteStream, Close, Runtime, ShardMessage};
 use crate::event::Event;
-use crate::id::{ConnectionId, NexusId, ShardId};
+use crate::high_water::{Bounds, Reading};
+use crate::id::{ConnectionId, NexusId, ShardId, machine};
 use crate::logical_unit::{Device, LogicalUnit};
 use crate::session::{Session, SessionKey};
 use crate::sync::{Notify, within};
 use crate::target::{ConnectionSlot, Node, TargetShare};
 use crate::wire::SerialNumber;
 
-/// The disks of a shard, by target (index in [`crate::target::NodeConfig::targets`]) and LUN; nullio has none.
-pub type Disks<R> = BTreeMap<(usize, u16), <R as Runtime>::Disk>;
+/// The disks of a shard, by target (index in [`crate::target::NodeConfig::targets`]) and LUN; nullio has none. Each comes
+/// as [`crate::limits::Limits::disk_handles`] handles with open file descriptions of their own, which no other shard has.
+pub type Disks<R> = BTreeMap<(usize, u16), Vec<<R as Runtime>::Disk>>;
 
 /// See the module.
 pub struct Shard<R: Runtime> {
     pub(crate) runtime: R,
     pub(crate) node: Arc<Node>,
     pub(crate) id: ShardId,
+    pub(crate) limits: Rc<Bounds>,
     pub(crate) targets: Vec<Rc<TargetShare<R>>>,
     sessions: RefCell<BTreeMap<NexusId, Rc<Session<R>>>>,
-    /// Connections in login phase, by peer address.
+    /// Connections in login phase, by the machine that they come from.
     logins: RefCell<BTreeMap<IpAddr, u32>>,
     pub(crate) stopping: Cell<bool>,
     pub(crate) next_request: Cell<u64>,
@@ -56,6 +59,8 @@ pub struct Handoff {
 pub struct StopReport {
     /// Commands that did not end within the deadline and were aborted.
     pub commands_aborted: usize,
+    /// Sessions that had not ended within [`crate::limits::Limits::stop_sessions`] and were left behind.
+    pub sessions_left: usize,
     /// What could not be flushed: acknowledged data may be lost. One message per logical unit.
     pub flush_errors: Vec<String>,
 }
@@ -72,15 +77,15 @@ impl<R: Runtime> Shard<R> {
     /// Builds shard `id` and starts its workers.
     ///
     /// # Panics
-    /// When `disks` lacks the disk of a logical unit that is not nullio.
+    /// When `disks` lacks handles to the disk of a logical unit that is not nullio.
     pub fn start(runtime: R, node: Arc<Node>, id: ShardId, mut disks: Disks<R>) -> Rc<Self> {
+        let limits = Rc::new(Bounds::new(node.config.limits.clone()));
         let mut targets = Vec::new();
         for (index, config) in node.config.targets.iter().enumerate() {
-            let limits = &node.config.limits;
             let unit = |(&number, lun)| {
                 let shared = node.units[index][&number].clone();
-                let disk = disks.remove(&(index, number));
-                (number, Rc::new(LogicalUnit::new(runtime.clone(), number, lun, disk, shared, limits)))
+                let disks = disks.remove(&(index, number)).unwrap_or_default();
+                (number, Rc::new(LogicalUnit::new(runtime.clone(), number, lun, disks, shared, &limits)))
             };
             let luns = config.luns.iter().map(unit).collect();
             let device = Device { runtime: runtime.clone(), name: config.name.clone(), limits: limits.clone(), luns };
@@ -90,6 +95,7 @@ impl<R: Runtime> Shard<R> {
             runtime,
             node,
             id,
+            limits,
             targets,
             sessions: RefCell::default(),
             logins: RefCell::default(),
@@ -106,15 +112,20 @@ impl<R: Runtime> Shard<R> {
             return stream.close(Close::Abort);
         }
         let Some(slot) = self.node.connection_slot() else {
-            self.runtime.event(&Event::ConnectionRefused { peer, limit: "connections" });
+            let limit = self.limits.marks.connections.meet();
+            self.runtime.event(&Event::ConnectionRefused { peer, limit });
             return stream.close(Close::Abort);
         };
-        let logins = self.logins.borrow().get(&peer.ip()).copied().unwrap_or(0);
-        if logins >= self.node.config.limits.logins_per_peer {
-            self.runtime.event(&Event::ConnectionRefused { peer, limit: "logins_per_peer" });
+        self.limits.marks.connections.reach(self.node.connections() as usize);
+        let machine = machine(peer.ip());
+        let logins = self.logins.borrow().get(&machine).copied().unwrap_or(0);
+        if logins >= self.limits.logins_per_peer {
+            let limit = self.limits.marks.logins_per_peer.meet();
+            self.runtime.event(&Event::ConnectionRefused { peer, limit });
             return stream.close(Close::Abort);
         }
-        *self.logins.borrow_mut().entry(peer.ip()).or_default() += 1;
+        self.limits.marks.logins_per_peer.reach(logins as usize + 1);
+        *self.logins.borrow_mut().entry(machine).or_default() += 1;
         let id = self.node.next_connection();
         self.runtime.event(&Event::ConnectionOpened { connection: id, peer });
         self.runtime.spawn(self.clone().log_in(id, stream, peer, local, slot));
@@ -143,13 +154,16 @@ impl<R: Runtime> Shard<R> {
         let _ = within(&self.runtime, deadline, idle).await;
         let mut report = StopReport {
             commands_aborted: sessions.iter().map(|session| session.tasks.borrow().len()).sum(),
-            flush_errors: Vec::new(),
+            ..StopReport::default()
         };
-        join_all(sessions.iter().map(|session| async move {
-            session.connection.finish("the target stops", session.limits.linger).await;
+        let ends = join_all(sessions.iter().map(|session| async move {
+            session.connection.finish("the target stops").await;
             session.until_ended().await;
-        }))
-        .await;
+        }));
+        if within(&self.runtime, self.limits.stop_sessions, ends).await.is_none() {
+            self.limits.marks.stop_sessions.meet();
+        }
+        report.sessions_left = sessions.iter().filter(|session| !session.ended.get()).count();
         // All at once, each within its own time: one disk that hangs keeps no other from being flushed.
         let flushes = self.targets.iter().flat_map(|target| {
             target.queue.close();
@@ -161,10 +175,13 @@ impl<R: Runtime> Shard<R> {
 
     /// Makes everything durable that was acknowledged; tells what went wrong.
     async fn flush(&self, target: &str, lun: u16, unit: &LogicalUnit<R>) -> Option<String> {
-        match within(&self.runtime, self.node.config.limits.final_flush, unit.shut_down()).await {
+        match within(&self.runtime, self.limits.final_flush, unit.shut_down()).await {
             Some(Ok(())) => None,
             Some(Err(error)) => Some(format!("{target} LUN {lun}: {error}")),
-            None => Some(format!("{target} LUN {lun}: the device did not answer the flush")),
+            None => {
+                self.limits.marks.final_flush.meet();
+                Some(format!("{target} LUN {lun}: the device did not answer the flush"))
+            }
         }
     }
 
@@ -183,21 +200,18 @@ impl<R: Runtime> Shard<R> {
             ("task_sets", sum(&|session| session.task_sets.borrow().len())),
             ("write_list_bytes", sum(&|session| session.connection.write_list.bytes())),
             ("work_queue_tasks", by_target(&|target| target.queue.len() as u64)),
-            ("disowned_tasks", by_target(&|target| u64::from(target.disowned()))),
+            ("disowned_tasks", by_target(&|target| target.queue.disowned() as u64)),
         ])
     }
 
-    /// The most that was ever in use of what [`crate::limits::Limits`] bounds, by the name of the bound.
+    /// What became of each limit so far, on this shard.
     #[must_use]
-    pub fn high_water(&self) -> BTreeMap<&'static str, u64> {
-        let sessions = self.sessions.borrow();
-        let lists = sessions.values().map(|session| session.connection.write_list.high_water_pdus() as u64);
-        let queues = self.targets.iter().map(|target| target.queue.high_water() as u64);
-        BTreeMap::from([("write_list_pdus", lists.max().unwrap_or(0)), ("work_queue_tasks", queues.max().unwrap_or(0))])
+    pub fn high_water(&self) -> Vec<Reading> {
+        self.limits.readings()
     }
 
     pub(crate) fn identity(&self, local: SocketAddr) -> Identity<'_> {
-        Identity { limits: &self.node.config.limits, targets: &self.node.config.targets, local }
+        Identity { limits: &self.limits, targets: &self.node.config.targets, local }
     }
 
     pub(crate) fn sessions_of(&self, target: usize) -> Vec<Rc<Session<R>>> {
@@ -212,6 +226,9 @@ impl<R: Runtime> Shard<R> {
     /// Puts `session` into the table, in the place of the one that it goes on with.
     pub(crate) fn keep_session(&self, session: &Rc<Session<R>>) {
         self.sessions.borrow_mut().insert(session.nexus, session.clone());
+        if session.key.is_none() {
+            self.limits.marks.sessions_per_target.reach(self.discovery_sessions());
+        }
     }
 
     pub(crate) fn forget_session(&self, session: &Session<R>) {
@@ -226,13 +243,12 @@ impl<R: Runtime> Shard<R> {
         local: SocketAddr,
         slot: ConnectionSlot,
     ) {
-        let limits = &self.node.config.limits;
         let identity = self.identity(local);
         let login = Login::new(self.first_stat_sn());
         let opening = Opening::default();
         let negotiation = login_phase::negotiate::<R>(&stream, &identity, login, &opening);
-        let result = within(&self.runtime, limits.login_deadline, negotiation).await;
-        self.login_over(peer.ip());
+        let result = within(&self.runtime, self.limits.login_deadline, negotiation).await;
+        self.login_over(machine(peer.ip()));
         let why = match result {
             Some(Ok(logged_in)) => return self.hand_over(id, stream, local, logged_in, slot).await,
             Some(Err(LoginFailure::Refused(status))) => {
@@ -240,7 +256,10 @@ impl<R: Runtime> Shard<R> {
                 "login refused"
             }
             Some(Err(LoginFailure::Dropped(why))) => self.login_broken(id, opening, why),
-            None => self.login_broken(id, opening, "login took too long"),
+            None => {
+                self.limits.marks.login_deadline.meet();
+                self.login_broken(id, opening, "login took too long")
+            }
         };
         stream.close(Close::Graceful);
         self.runtime.event(&Event::ConnectionClosed { connection: id, why });
@@ -253,12 +272,12 @@ impl<R: Runtime> Shard<R> {
         why
     }
 
-    fn login_over(&self, peer: IpAddr) {
+    fn login_over(&self, machine: IpAddr) {
         let mut logins = self.logins.borrow_mut();
-        if let Some(count) = logins.get_mut(&peer) {
+        if let Some(count) = logins.get_mut(&machine) {
             *count -= 1;
             if *count == 0 {
-                logins.remove(&peer);
+                logins.remove(&machine);
             }
         }
     }
@@ -286,9 +305,9 @@ impl<R: Runtime> Shard<R> {
             initiator: outcome.initiator_name.to_lowercase(),
             isid: outcome.isid,
         });
-        let sessions_max = self.node.config.limits.sessions_per_target;
+        let sessions_max = self.limits.sessions_per_target;
         let home = match &key {
-            Some(key) => self.node.directory().claim(key, sessions_max),
+            Some(key) => self.claim(key),
             None if self.discovery_sessions() < sessions_max as usize => Some(self.id),
             None => None,
         };
@@ -300,10 +319,19 @@ impl<R: Runtime> Shard<R> {
                 self.runtime.post(home, ShardMessage::Connection { parked, handoff: Box::new(handoff) });
             }
             None => {
-                self.runtime.event(&Event::LimitMet { limit: "sessions_per_target" });
+                let limit = self.limits.marks.sessions_per_target.meet();
+                self.runtime.event(&Event::LimitMet { limit });
                 self.refuse(&stream, handoff.logged_in.login, id, LoginStatus::OUT_OF_RESOURCES).await;
             }
         }
+    }
+
+    /// The shard that owns the session `key`, or will; `None` when its target has too many.
+    fn claim(&self, key: &SessionKey) -> Option<ShardId> {
+        let mut directory = self.node.directory();
+        let home = directory.claim(key, self.limits.sessions_per_target);
+        self.limits.marks.sessions_per_target.reach(directory.sessions_of(key.target));
+        home
     }
 
     fn discovery_sessions(&self) -> usize {

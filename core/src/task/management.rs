@@ -16,6 +16,11 @@ use crate::target::Shard;
 use crate::task::Task;
 use crate::wire::{TaskManagementRequest as Request, TaskManagementResponse as Response};
 
+/// The functions that a logical unit supports, as REPORT SUPPORTED TASK MANAGEMENT FUNCTIONS tells. The resets of the
+/// target are no matter of a logical unit.
+pub(crate) const OF_A_LOGICAL_UNIT: [u8; 4] =
+    [Request::ABORT_TASK, Request::ABORT_TASK_SET, Request::CLEAR_TASK_SET, Request::LOGICAL_UNIT_RESET];
+
 /// Carries out `request` and answers it.
 ///
 /// `immediate_before`: the immediate commands that had come when it came; their CmdSN does not tell.
@@ -28,10 +33,9 @@ pub(crate) async fn manage<R: Runtime>(
     request.lun = request.lun.canonical();
     let response = match request.function {
         Request::ABORT_TASK if crate::planted!(AbortForeign) => {
-            let all = session.key.as_ref().map_or_else(Vec::new, |key| shard.sessions_of(key.target));
-            let owner = all.iter().find(|other| other.tasks.borrow().contains_key(&request.referenced_itt));
-            abort_task(owner.unwrap_or(&session), &request).await
+            abort_task(shard.sessions_of(0).first().unwrap_or(&session), &request).await
         }
+        Request::CLEAR_TASK_SET if crate::planted!(ClearResets) => logical_unit_reset(&shard, &session, &request).await,
         Request::ABORT_TASK => abort_task(&session, &request).await,
         Request::ABORT_TASK_SET | Request::CLEAR_TASK_SET => {
             abort_task_set(&session, &request, &immediate_before).await
@@ -102,7 +106,8 @@ async fn abort_task_set<R: Runtime>(session: &Rc<Session<R>>, request: &Request,
     covered.retain(|task| is_before(task) || crate::planted!(AbortSetTakesYounger));
     session.abort(&covered, Owed::Await).await;
     // Those too that another function took away before.
-    session.confirm_aborted(|task| task.lun == request.lun && is_before(task) && !session.is_in_table(task));
+    let confirmed = |task: &Rc<Task<R>>| task.lun == request.lun && is_before(task) && !session.is_in_table(task);
+    session.confirm_aborted(|task| confirmed(task) && !crate::planted!(ConfirmsItsOwn));
     Response::FUNCTION_COMPLETE
 }
 
@@ -147,5 +152,7 @@ async fn await_commands_before<R: Runtime>(session: &Rc<Session<R>>, request: &R
         (all || session.ended.get()).then_some(())
     });
     // After the deadline, what is there is what is aborted.
-    let _ = within(&session.connection.runtime, session.limits.data_out_deadline, received).await;
+    if within(&session.connection.runtime, session.limits.data_out_deadline, received).await.is_none() {
+        session.limits.marks.data_out_deadline.meet();
+    }
 }

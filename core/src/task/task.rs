@@ -2,9 +2,10 @@
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
-use std::time::Duration;
 
+use crate::connection::moment::Moment;
 use crate::env::Runtime;
+use crate::high_water::Bounds;
 use crate::id::{Itt, Lun};
 use crate::logical_unit::{Fence, LogicalUnit};
 use crate::scsi;
@@ -49,11 +50,14 @@ pub(crate) struct PoolShare {
 }
 
 impl PoolShare {
-    /// Adds `bytes` to what is `held`, unless that comes to more than `most`. A session that holds nothing always may.
-    pub(crate) fn take(held: &Rc<Cell<usize>>, bytes: usize, most: usize) -> Option<Self> {
-        let sum = held.get() + bytes;
-        if held.get() > 0 && sum > most && !crate::planted!(PoolShareIgnored) {
+    /// Adds `bytes`, which leave `left` in the pool, to what is `held`, unless that comes to too much.
+    pub(crate) fn take(held: &Rc<Cell<usize>>, bytes: usize, left: usize, limits: &Bounds) -> Option<Self> {
+        if !limits.may_hold(held.get(), bytes, left) && !crate::planted!(PoolShareIgnored) {
             return None;
+        }
+        let sum = held.get() + bytes;
+        if held.get() > 0 {
+            limits.marks.pool_shares.reach(sum);
         }
         held.set(sum);
         Some(Self { held: held.clone(), bytes })
@@ -102,7 +106,9 @@ pub struct Task<R: Runtime> {
     /// While the back end still has it although it is over: nobody else may touch its blocks.
     pub(crate) fence: RefCell<Option<Fence>>,
     /// When it came, or when its last R2T was sent.
-    pub(crate) heard: Cell<Duration>,
+    pub(crate) heard: Cell<Moment>,
+    /// When it came, or when its first R2T was sent.
+    pub(crate) asked: Cell<Moment>,
     /// Its state became `Aborting`, `Disowned` or `Ended`, or its last Data-Out came.
     pub(crate) changed: Notify,
 }

@@ -1,8 +1,10 @@
 //! How often a line of a kind is written about a peer.
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
+
+use quintain_core::id::machine;
 
 /// Between two lines of a kind about one peer.
 pub(super) const INTERVAL: Duration = Duration::from_secs(1);
@@ -18,13 +20,9 @@ pub(super) struct Key {
 }
 
 impl Key {
-    /// A machine may have all the addresses of a /64 of IPv6.
+    /// A line about a peer.
     pub(super) fn new(kind: &'static str, peer: Option<IpAddr>) -> Self {
-        let peer = peer.map(|address| match address.to_canonical() {
-            IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & NETWORK_BITS)),
-            address => address,
-        });
-        Self { kind, peer }
+        Self { kind, peer: peer.map(machine) }
     }
 
     /// Whom it is about, for a log line.
@@ -32,8 +30,6 @@ impl Key {
         self.peer.map(|peer| if peer.is_ipv6() { format!("{peer}/64") } else { peer.to_string() })
     }
 }
-
-const NETWORK_BITS: u128 = !0 << 64;
 
 /// What becomes of a line.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -119,6 +119,10 @@ impl Runtime for RealRuntime {
         self.inner.pool.alloc(len)
     }
 
+    fn pool_free_bytes(&self) -> usize {
+        self.inner.pool.free_bytes()
+    }
+
     fn event(&self, event: &Event) {
         self.inner.observer.observe(event);
     }

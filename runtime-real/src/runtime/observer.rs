@@ -24,8 +24,16 @@ pub struct Peers {
 #[derive(Default, Debug)]
 struct Directory {
     connections: BTreeMap<ConnectionId, SocketAddr>,
-    sessions: BTreeMap<NexusId, SocketAddr>,
+    sessions: BTreeMap<NexusId, Session>,
     lines: Limiter,
+}
+
+/// A normal session, for its last line.
+#[derive(Debug)]
+struct Session {
+    peer: SocketAddr,
+    initiator: String,
+    target: String,
 }
 
 impl Peers {
@@ -60,15 +68,11 @@ impl Observer {
                     |kind| debug!(peer = %Shown(peer), why, "{kind}"),
                 );
             }
-            Event::SessionStarted { connection, nexus, discovery } => {
-                self.session_started(connection, nexus, discovery)
+            Event::SessionStarted { connection, nexus, ref initiator, ref target, .. } => {
+                self.session_started(connection, nexus, initiator, target.as_deref());
             }
             Event::SessionContinued { connection, nexus } => self.session_continued(connection, nexus),
-            Event::SessionEnded { nexus } => {
-                if let Some(peer) = self.peers.with(|directory| directory.sessions.remove(&nexus)) {
-                    self.limited(Level::INFO, "session ended", Some(peer), |kind| info!(%peer, "{kind}"));
-                }
-            }
+            Event::SessionEnded { nexus, why } => self.session_ended(nexus, why),
             Event::ConnectionRefused { peer, limit } => {
                 self.limited(Level::WARN, "connection refused", Some(peer), |kind| warn!(%peer, limit, "{kind}"));
             }
@@ -93,14 +97,31 @@ impl Observer {
         }
     }
 
-    fn session_started(&self, connection: ConnectionId, nexus: NexusId, discovery: bool) {
+    fn session_started(&self, connection: ConnectionId, nexus: NexusId, initiator: &str, target: Option<&str>) {
         let Some(peer) = self.peer_of(connection) else { return };
-        if discovery {
-            self.limited(Level::DEBUG, "discovery session", Some(peer), |kind| debug!(%peer, "{kind}"));
+        let Some(target) = target else {
+            self.limited(Level::DEBUG, "discovery session", Some(peer), |kind| debug!(%peer, initiator, "{kind}"));
             return;
+        };
+        let session = Session { peer, initiator: initiator.to_owned(), target: target.to_owned() };
+        self.peers.with(|directory| directory.sessions.insert(nexus, session));
+        self.limited(Level::INFO, "session started", Some(peer), |kind| info!(%peer, initiator, "{kind}"));
+    }
+
+    /// One that logs out needs no words. What ends otherwise, somebody may want to know more about.
+    fn session_ended(&self, nexus: NexusId, why: &'static str) {
+        let ended = self.peers.with(|directory| directory.sessions.remove(&nexus));
+        let Some(Session { peer, initiator, target }) = ended else { return };
+        if why == "logout" {
+            self.limited(Level::INFO, "session logged out", Some(peer), |kind| info!(%peer, initiator, "{kind}"));
+        } else {
+            self.limited(
+                Level::INFO,
+                "session ended",
+                Some(peer),
+                |kind| info!(%peer, initiator, target_name = target, "{kind}: {why}"),
+            );
         }
-        self.peers.with(|directory| directory.sessions.insert(nexus, peer));
-        self.limited(Level::INFO, "session started", Some(peer), |kind| info!(%peer, "{kind}"));
     }
 
     /// Who says nothing at all is a monitor that looks whether the port is open, more often than not.
@@ -114,7 +135,11 @@ impl Observer {
 
     fn session_continued(&self, connection: ConnectionId, nexus: NexusId) {
         let Some(peer) = self.peer_of(connection) else { return };
-        self.peers.with(|directory| directory.sessions.insert(nexus, peer));
+        self.peers.with(|directory| {
+            if let Some(session) = directory.sessions.get_mut(&nexus) {
+                session.peer = peer;
+            }
+        });
         let kind = "session goes on over a new connection";
         self.limited(Level::INFO, kind, Some(peer), |kind| info!(%peer, "{kind}"));
     }
@@ -122,7 +147,7 @@ impl Observer {
     fn observe_tasks(&self, event: &Event) {
         match *event {
             Event::TaskAborted { nexus, lun, disowned: true, .. } => {
-                let peer = self.peers.with(|directory| directory.sessions.get(&nexus).copied());
+                let peer = self.peers.with(|directory| directory.sessions.get(&nexus).map(|session| session.peer));
                 self.limited(Level::WARN, "the disk did not finish an aborted command in time", peer, |kind| {
                     warn!(peer = %Shown(peer), %lun, "{kind}");
                 });

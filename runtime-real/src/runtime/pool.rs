@@ -17,6 +17,8 @@ struct Inner {
     bound_bytes: usize,
     /// Memory that exists, handed out or kept.
     held_bytes: Cell<usize>,
+    /// Memory that is handed out.
+    out_bytes: Cell<usize>,
     /// Kept blocks by size class; the last one given back is the warmest in the cache.
     kept: RefCell<[Vec<Block>; CLASSES]>,
 }
@@ -25,7 +27,7 @@ impl Pool {
     /// A pool that holds at most `bound_bytes`.
     pub(crate) fn new(bound_bytes: usize) -> Self {
         let kept = RefCell::new([const { Vec::new() }; CLASSES]);
-        Self { inner: Rc::new(Inner { bound_bytes, held_bytes: Cell::new(0), kept }) }
+        Self { inner: Rc::new(Inner { bound_bytes, held_bytes: Cell::new(0), out_bytes: Cell::new(0), kept }) }
     }
 
     /// A buffer of exactly `len` bytes, or `None` at the bound or above the largest class. Its content is that of an
@@ -37,7 +39,13 @@ impl Pool {
             Some(block) => block,
             None => self.inner.fresh(class)?,
         };
+        self.inner.out_bytes.set(self.inner.out_bytes.get() + block.bytes());
         Some(Buf { block: Some(block), len, pool: self.inner.clone() })
+    }
+
+    /// What could still be handed out.
+    pub(crate) fn free_bytes(&self) -> usize {
+        self.inner.bound_bytes - self.inner.out_bytes.get()
     }
 
     /// Memory that exists, handed out or kept.
@@ -95,6 +103,7 @@ impl Drop for Buf {
     fn drop(&mut self) {
         if let Some(block) = self.block.take() {
             let class = block.class;
+            self.pool.out_bytes.set(self.pool.out_bytes.get() - block.bytes());
             self.pool.kept.borrow_mut()[class].push(block);
         }
     }
@@ -171,7 +180,9 @@ mod tests {
         let pool = Pool::new(3 * 4_096);
         let mut held: Vec<_> = (0..3).map(|_| pool.alloc(4_096).expect("there is room")).collect();
         assert!(pool.alloc(1).is_none());
+        assert_eq!(pool.free_bytes(), 0);
         held.pop();
+        assert_eq!(pool.free_bytes(), 4_096);
         assert!(pool.alloc(1).is_some());
     }
 

@@ -4,7 +4,7 @@ use std::io::{ErrorKind, Read, Seek, SeekFrom, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::pin::pin;
 use std::rc::Rc;
-use std::sync::mpsc;
+use std::sync::{Arc, Mutex, mpsc};
 use std::task::{Context, Waker};
 use std::thread;
 use std::time::Duration;
@@ -280,13 +280,35 @@ fn dropped_operations_give_their_buffers_back() {
 }
 
 #[test]
-fn panic_of_a_task_ends_that_task_only() {
+fn panic_of_a_task_ends_that_task_only_with_one_line_in_the_log() {
+    let log: Arc<Mutex<Vec<u8>>> = Arc::default();
+    let subscriber = tracing_subscriber::fmt().with_writer({
+        let log = log.clone();
+        move || Writer(log.clone())
+    });
+    let _here = tracing::subscriber::set_default(subscriber.finish());
     on_shard(async |runtime| {
         runtime.spawn(async { panic!("planted") });
         let (sender, receiver) = futures_channel::oneshot::channel();
         runtime.spawn(async move { sender.send(5).expect("the test waits") });
         assert_eq!(receiver.await, Ok(5));
     });
+    let log = String::from_utf8(log.lock().expect("it is whole").clone()).expect("text");
+    assert_eq!(log.matches("a task was ended by a broken invariant").count(), 1, "{log}");
+    assert_eq!(log.lines().count(), 1, "{log}");
+}
+
+/// Keeps the log.
+struct Writer(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Writer {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().expect("it is whole").write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
 }
 
 /// Runs `body` on a shard of its own.

@@ -6,9 +6,11 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use super::report::{Progress, banner, repro_command, save_plan, summary};
+use super::shrink::shrink_and_keep;
 use super::{EXIT_BUG, EXIT_NOT_DETERMINISTIC, EXIT_OK};
 use crate::plan::{Plan, Profile};
 use crate::runner::{self, Options};
+use crate::shrink::Budget;
 use crate::verdict::{Failure, Stats, Verdict};
 
 /// One seed in this many is run twice (S7).
@@ -43,8 +45,9 @@ struct Result {
     twice: bool,
 }
 
-/// Runs the batch with banner, progress and summary; returns the exit code.
-pub(super) fn run(batch: &Batch) -> u8 {
+/// Runs the batch with banner, progress and summary, and makes the plan of the first failure small; returns the exit
+/// code.
+pub(super) fn run(batch: &Batch, shrink: Option<Budget>) -> u8 {
     let header = banner(batch.seeds, batch.seed_base, batch.profile, batch.jobs, batch.planted.as_deref());
     println!("{header}");
     let progress = Progress::new(batch.seeds);
@@ -65,12 +68,19 @@ pub(super) fn run(batch: &Batch) -> u8 {
         Ok(path) => println!("plan: {}", path.display()),
         Err(error) => println!("the plan could not be kept: {error}"),
     }
-    let differs = failures[0].oracle == "S7";
-    if differs {
+    // What differs from run to run cannot be told smaller from gone.
+    if failures[0].oracle == "S7" {
         print!("{}", super::trace::part(&plan));
+        println!("{}", repro_command(&plan, &failures[0]));
+        return EXIT_NOT_DETERMINISTIC;
+    }
+    if let Some(budget) = shrink
+        && let Err(message) = shrink_and_keep(&plan, failures, None, budget)
+    {
+        println!("{message}");
     }
     println!("{}", repro_command(&plan, &failures[0]));
-    if differs { EXIT_NOT_DETERMINISTIC } else { EXIT_BUG }
+    EXIT_BUG
 }
 
 /// Runs the seeds until one fails, or all of them if the batch keeps going.

@@ -45,6 +45,7 @@ pub(super) fn run(what: &str, trace: Option<PathBuf>, profile: Profile, planted:
     EXIT_BUG
 }
 
+/// The plan of a seed, or of a file.
 pub(super) fn load(what: &str, profile: Profile) -> Result<Plan, String> {
     if what.ends_with(".toml") {
         let text = std::fs::read_to_string(what).map_err(|error| format!("{what} cannot be read: {error}"))?;

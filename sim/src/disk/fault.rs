@@ -64,7 +64,8 @@ pub enum DiskFault {
         /// After some of their sectors have changed.
         partial: bool,
     },
-    /// Flushes fail with EIO, and what they covered is lost (D6).
+    /// Write-backs fail: what a flush covered, or a durable write, is lost, and each open file description says so once,
+    /// with EIO (D6).
     FlushError {
         /// How many.
         count: u64,
@@ -204,7 +205,7 @@ impl Faults {
         }
     }
 
-    pub(super) fn flush_fails(&mut self) -> bool {
+    pub(super) fn write_back_fails(&mut self) -> bool {
         self.strike(|fault| match fault {
             DiskFault::FlushError { count } => Some(count),
             _ => None,

@@ -130,6 +130,37 @@ fn failed_flush_loses_its_data_and_the_next_succeeds() {
     });
 }
 
+/// As `errseq_t` in Linux: of the operations that wait on one open file description, one is told of a failed write-back,
+/// and those on another are told of it as well.
+#[test]
+fn failed_write_back_is_told_once_on_each_description() {
+    let told: Vec<_> = (0..40)
+        .map(|seed| {
+            let told = run(seed, move |executor| async move {
+                let disk = disk(&executor, seed, &Rc::default());
+                let other = disk.reopen();
+                write(&disk, 0, 1, 1, Durability::Volatile).await.expect("no fault");
+                disk.inject(DiskFault::FlushError { count: 1 });
+                let written = write(&disk, 1, 1, 2, Durability::Durable);
+                let told = futures_util::future::join(disk.flush(), written).await;
+                let told = (told.0.is_err(), told.1.is_err());
+                assert!(disk.flush().await.is_ok(), "this description has told of it");
+                assert!(disk.reopen().flush().await.is_ok(), "that is no news to a later one");
+                assert!(other.flush().await.is_err(), "it has not been told of here");
+                assert!(other.flush().await.is_ok());
+                disk.power_lost();
+                let left = read(&disk, 0, 2).await;
+                assert!(left[0] == 0 || left[1] == 0, "nothing was lost: {left:?}");
+                (told, left)
+            });
+            told.expect("no panic")
+        })
+        .collect();
+    assert!(told.iter().all(|((flush, write), _)| flush != write), "{told:?}");
+    let unjust = |((flush, write), left): &&((bool, bool), Vec<u8>)| *flush && left[1] == 0 || *write && left[0] == 0;
+    assert!(told.iter().filter(unjust).count() > 5, "whose data was lost is not always the one that is told: {told:?}");
+}
+
 #[test]
 fn lying_flush_taints_what_it_covers() {
     story(|disk, _, history| async move {

@@ -108,6 +108,23 @@ fn panic_of_a_task_is_reported_and_a_deadlock_is_a_panic() {
 }
 
 #[test]
+fn planned_panic_ends_its_task_and_is_no_finding() {
+    let story = run(5, |executor| async move {
+        let dropped = Rc::new(());
+        let held = dropped.clone();
+        executor.spawn(async move {
+            let _held = held;
+            std::panic::panic_any(PlannedPanic);
+        });
+        executor.clock().sleep(Duration::from_millis(1)).await;
+        assert_eq!(Rc::strong_count(&dropped), 1, "the task is over");
+        executor.spawn(async { panic!("the sky falls") });
+        executor.panicked().await
+    });
+    assert!(story.is_ok_and(|story| story.contains("the sky falls")), "the first one to be reported is the second");
+}
+
+#[test]
 fn livelock_is_noticed() {
     let story = run(7, |executor| async move {
         executor.spawn(async {

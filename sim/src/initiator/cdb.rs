@@ -96,6 +96,17 @@ pub(super) fn report_luns(allocation: u32) -> [u8; 16] {
     cdb
 }
 
+/// REPORT SUPPORTED OPERATION CODES: RCTD and REPORTING OPTIONS, then operation code and service action asked for.
+pub(super) fn supported_commands(options: u8, code: u8, service_action: u8, allocation: u16) -> [u8; 16] {
+    let [high, low] = allocation.to_be_bytes();
+    [0xa3, 0x0c, options, code, 0, service_action, 0, 0, high, low, 0, 0, 0, 0, 0, 0]
+}
+
+/// REPORT SUPPORTED TASK MANAGEMENT FUNCTIONS, with or without REPD.
+pub(super) fn supported_functions(extended: bool, allocation: u8) -> [u8; 16] {
+    [0xa3, 0x0d, if extended { 0x80 } else { 0 }, 0, 0, 0, 0, 0, 0, allocation, 0, 0, 0, 0, 0, 0]
+}
+
 /// CDBs that are wrong in one field, each with its additional sense code.
 pub(super) const INVALID: &[([u8; 16], u16)] = &[
     // TEST UNIT READY with NACA.
@@ -112,6 +123,11 @@ pub(super) const INVALID: &[([u8; 16], u16)] = &[
     ([0x5a, 0x08, 0x19, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0], 0x2400),
     // REPORT LUNS with a SELECT REPORT that is not there.
     ([0xa0, 0, 0x55, 0, 0, 0, 0, 0, 0, 16, 0, 0, 0, 0, 0, 0], 0x2400),
+    // REPORT SUPPORTED OPERATION CODES with an option for commands with service actions, of READ (10), and the other
+    // way round; REPORT SUPPORTED TASK MANAGEMENT FUNCTIONS without room.
+    ([0xa3, 0x0c, 0x02, 0x28, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0], 0x2400),
+    ([0xa3, 0x0c, 0x01, 0x9e, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0], 0x2400),
+    ([0xa3, 0x0d, 0, 0, 0, 0, 0, 0, 0, 3, 0, 0, 0, 0, 0, 0], 0x2400),
 ];
 
 /// The forms of ten, twelve and sixteen bytes agree on where flags, address and length are.
@@ -166,5 +182,7 @@ mod tests {
         assert_eq!(mode_sense(false, 0x3f, 192)[..6], [0x1a, 8, 0x3f, 0, 192, 0]);
         assert_eq!(mode_sense(true, 0x08, 192)[..10], [0x5a, 8, 0x08, 0, 0, 0, 0, 0, 192, 0]);
         assert_eq!(report_luns(256)[..12], [0xa0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0]);
+        assert_eq!(supported_commands(0x82, 0x9e, 0x10, 258)[..12], [0xa3, 12, 0x82, 0x9e, 0, 16, 0, 0, 1, 2, 0, 0]);
+        assert_eq!(supported_functions(true, 16)[..12], [0xa3, 13, 0x80, 0, 0, 0, 0, 0, 0, 16, 0, 0]);
     }
 }

@@ -19,6 +19,10 @@ use super::shared::{Phase, Report, Shared};
 use super::world::World;
 use crate::history::{Event, OpId};
 
+/// A target that waits longer for what an initiator owes is not waited for.
+const LONG_STALL: Duration = Duration::from_secs(10);
+/// How much later than it must the target may notice that an initiator owes something for too long.
+const STALL_SLACK: Duration = Duration::from_secs(5);
 /// Attempts to log in before an attack is left out.
 const LOGINS_MAX: u32 = 5;
 
@@ -103,7 +107,8 @@ impl<W: World> Attacker<'_, W> {
             | Attack::LogoutElsewhere
             | Attack::TextFlood
             | Attack::DataBehindWrite
-            | Attack::AbortUnsent => self.order(step).await,
+            | Attack::AbortUnsent
+            | Attack::AbortConfirmed => self.order(step).await,
             Attack::CommandInLogin
             | Attack::Garbage
             | Attack::Http
@@ -123,6 +128,8 @@ impl<W: World> Attacker<'_, W> {
             | Attack::NeverReads
             | Attack::HoldsData
             | Attack::GreedyWrites
+            | Attack::TrickledData
+            | Attack::PduDribbled
             | Attack::ImmediateFlood
             | Attack::OpenAndDrop => self.pace(step).await,
         }
@@ -143,11 +150,9 @@ impl<W: World> Attacker<'_, W> {
     fn complain(&self, oracle: &'static str, step: &AttackStep, message: &str) {
         // These rest on a write that waits for its data; the reset of another initiator ends it in silence, and so does
         // the target when it has waited for too long, which is what greedy writes are about.
-        let rests_on_write = matches!(
-            step.attack,
-            Attack::CommandAboveWindow | Attack::TagReused | Attack::DataAfterAbort | Attack::GreedyWrites
-        );
-        let greedy = step.attack == Attack::GreedyWrites;
+        let greedy = matches!(step.attack, Attack::GreedyWrites | Attack::TrickledData);
+        let rests_on_write =
+            greedy || matches!(step.attack, Attack::CommandAboveWindow | Attack::TagReused | Attack::DataAfterAbort);
         let stalled = !greedy && self.world.now() >= self.began + self.shared.initiator_stall;
         if rests_on_write && (stalled || self.shared.resets.borrow().since(self.mark, self.lun) > 0) {
             return;

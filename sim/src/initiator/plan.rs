@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 /// The whole life of one initiator in one run.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(default)]
 pub struct InitiatorPlan {
     /// Which initiator of the run.
     pub index: u32,
@@ -30,21 +31,45 @@ pub struct InitiatorPlan {
     /// Bytes handed to one send at most; one PDU goes out whole whatever its size.
     pub batch_bytes: u32,
     /// What is offered at login.
+    #[serde(skip_serializing_if = "is_default")]
     pub keys: Keys,
     /// How long it waits for what.
+    #[serde(skip_serializing_if = "is_default")]
     pub timeouts: Timeouts,
     /// After a loss it first tries to go on with the session (connection reinstatement, RFC 7143, section 6.3.4).
-    #[serde(default, skip_serializing_if = "is_default")]
     pub keeps_session: bool,
     /// It sends commands behind ABORT TASK SET and CLEAR TASK SET without waiting for the answer.
-    #[serde(default, skip_serializing_if = "is_default")]
     pub goes_on: bool,
     /// Instead of the steps: attacks.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub hostile: Option<HostilePlan>,
     /// What it does, in order.
-    #[serde(default)]
     pub steps: Vec<Step>,
+}
+
+impl Default for InitiatorPlan {
+    /// One that offers no key, sends what it may, and does nothing.
+    fn default() -> Self {
+        Self {
+            index: 0,
+            name: "iqn.2026-11.invalid.quintain:initiator".to_owned(),
+            isid: [0x80, 0, 0, 0, 0, 0],
+            initial_cmd_sn: 1,
+            initial_tag: 1,
+            queue_depth: 32,
+            discovery: false,
+            login_style: LoginStyle::OneShot,
+            immediate_bytes: 1 << 16,
+            unsolicited: true,
+            batch_bytes: 1 << 16,
+            keys: Keys::default(),
+            timeouts: Timeouts::default(),
+            keeps_session: false,
+            goes_on: false,
+            hostile: None,
+            steps: Vec::new(),
+        }
+    }
 }
 
 /// The operational keys that are offered; `None` leaves a key out, so that its default holds (RFC 7143, section 13).
@@ -131,6 +156,7 @@ pub enum LoginStyle {
 
 /// How long the initiator waits, in milliseconds; as open-iscsi names them.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Timeouts {
     /// For a connection.
     pub connect_ms: u64,
@@ -200,12 +226,13 @@ pub enum Attribute {
 }
 
 /// Form of a command by the length of its CDB.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum CdbSize {
     /// 6 bytes.
     Six,
     /// 10 bytes.
+    #[default]
     Ten,
     /// 12 bytes.
     Twelve,
@@ -248,6 +275,7 @@ pub enum Verb {
         /// Blocks.
         blocks: u32,
         /// Form.
+        #[serde(default, skip_serializing_if = "is_default")]
         cdb: CdbSize,
         /// Force unit access.
         #[serde(default, skip_serializing_if = "is_default")]
@@ -268,6 +296,7 @@ pub enum Verb {
         /// Blocks.
         blocks: u32,
         /// Form.
+        #[serde(default, skip_serializing_if = "is_default")]
         cdb: CdbSize,
         /// Force unit access.
         #[serde(default, skip_serializing_if = "is_default")]
@@ -317,6 +346,7 @@ pub enum Verb {
         /// Blocks.
         blocks: u32,
         /// Form.
+        #[serde(default, skip_serializing_if = "is_default")]
         cdb: CdbSize,
     },
     /// INQUIRY.
@@ -365,6 +395,28 @@ pub enum Verb {
         lun: u16,
         /// Allocation length in bytes.
         allocation: u32,
+    },
+    /// REPORT SUPPORTED OPERATION CODES.
+    SupportedCommands {
+        /// Logical unit.
+        lun: u16,
+        /// Zero: all commands. Else one of those that are there, or that are not.
+        which: u8,
+        /// With reporting option 011b, where there is a choice.
+        either: bool,
+        /// With the command timeouts descriptor.
+        timeouts: bool,
+        /// Allocation length in bytes.
+        allocation: u16,
+    },
+    /// REPORT SUPPORTED TASK MANAGEMENT FUNCTIONS.
+    SupportedFunctions {
+        /// Logical unit.
+        lun: u16,
+        /// With the extended parameter data.
+        extended: bool,
+        /// Allocation length in bytes, four or more.
+        allocation: u8,
     },
     /// A command that no disk knows: CHECK CONDITION 05/20/00.
     Unknown {
@@ -448,6 +500,7 @@ pub enum Verb {
         /// Blocks, at least one; no more than there are data for, unless one block is for all.
         blocks: u32,
         /// Form.
+        #[serde(default, skip_serializing_if = "is_default")]
         cdb: CdbSize,
         /// BYTCHK 11b: each block with the one block that is sent.
         #[serde(default, skip_serializing_if = "is_default")]
@@ -599,10 +652,16 @@ pub enum Attack {
     SecondConnection,
     /// WRITEs that fill the window and whose data never come, or come late.
     GreedyWrites,
+    /// WRITEs for more than a share of the buffer pool, whose data come a few bytes at a time.
+    TrickledData,
     /// Data-Out behind a WRITE that is complete, in one go with it.
     DataBehindWrite,
     /// ABORT TASK of a command that never came, within the window or without.
     AbortUnsent,
+    /// A PDU that comes byte by byte, too slowly to come to its end in time.
+    PduDribbled,
+    /// ABORT TASK of a task of which one function has said that it is over while another one is still at work.
+    AbortConfirmed,
 }
 
 impl Attack {
@@ -660,8 +719,11 @@ impl Attack {
         Self::OpenAndDrop,
         Self::SecondConnection,
         Self::GreedyWrites,
+        Self::TrickledData,
         Self::DataBehindWrite,
         Self::AbortUnsent,
+        Self::PduDribbled,
+        Self::AbortConfirmed,
     ];
 }
 

@@ -115,7 +115,7 @@ fn generator_makes_every_verb_and_every_attack() {
         }
     }
     assert_eq!(attacks.len(), Attack::ALL.len());
-    assert_eq!(verbs.len(), 30, "{verbs:?}");
+    assert_eq!(verbs.len(), 32, "{verbs:?}");
 }
 
 #[test]
@@ -318,6 +318,7 @@ fn attacks_blame_a_target_that_takes_everything() {
         (Attack::NameMissing, "I7"),
         (Attack::GreedyWrites, "S4"),
         (Attack::AbortUnsent, "T6"),
+        (Attack::AbortConfirmed, "T6"),
     ] {
         let (_, violations) = attack(BadTarget::Gullible, &[kind]);
         assert!(violations.iter().any(|violation| violation.oracle == oracle), "{kind:?}: {violations:?}");

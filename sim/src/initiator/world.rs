@@ -29,6 +29,10 @@ pub trait Wire: 'static {
     fn send(&self, bytes: Vec<u8>) -> impl Future<Output = io::Result<()>>;
     /// Half close: no more will be sent (FIN).
     fn shutdown(&self);
+    /// How many of the bytes that were sent the target has not taken yet, where the world can tell.
+    fn unread(&self) -> Option<usize> {
+        None
+    }
     /// Gives the connection up (RST).
     fn abort(&self);
 }

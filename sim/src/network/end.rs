@@ -204,6 +204,10 @@ impl Wire for SimWire {
         }
     }
 
+    fn unread(&self) -> Option<usize> {
+        Some(self.connection.to_target.borrow().unread())
+    }
+
     fn abort(&self) {
         if self.connection.initiator_open.replace(false) {
             self.network.record(self.connection.id, &Fact::Network("initiator-reset"));

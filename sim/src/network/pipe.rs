@@ -20,6 +20,7 @@ const FIELD_EDGES: [usize; 16] = [1, 2, 4, 5, 8, 16, 20, 24, 32, 40, 44, 47, 48,
 
 /// The path between one initiator and the target, the same in both directions.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Link {
     /// The shortest time a byte takes, in microseconds.
     pub latency_min_us: u64,
@@ -49,6 +50,21 @@ pub enum Cut {
     Random(usize),
     /// At the edges of the fields of a PDU.
     Fields,
+}
+
+impl Default for Link {
+    /// A good local network.
+    fn default() -> Self {
+        Self {
+            latency_min_us: 50,
+            latency_tail_us: 10,
+            slow_one_in: 0,
+            ns_per_kib: 800,
+            window_bytes: 256 << 10,
+            cut: Cut::Nowhere,
+            coalesce: true,
+        }
+    }
 }
 
 impl Link {

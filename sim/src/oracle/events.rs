@@ -83,7 +83,7 @@ impl EventOracle {
             Event::ConnectionOpened { connection, .. } => self.connection_opened(connection),
             Event::SessionStarted { nexus, .. } => self.session_started(nexus),
             Event::SessionContinued { nexus, .. } => self.session_continued(nexus),
-            Event::SessionEnded { nexus } => self.session_ended(nexus),
+            Event::SessionEnded { nexus, .. } => self.session_ended(nexus),
             Event::TaskCreated { nexus, lun, itt, attribute, .. } => self.created(nexus, lun, itt, attribute),
             Event::TaskEnabled { nexus, lun, itt } => self.enabled(nexus, lun, itt),
             Event::TaskStarted { nexus, lun, itt } => self.started(nexus, lun, itt),
@@ -101,7 +101,13 @@ impl EventOracle {
     }
 
     /// What was found so far.
-    pub fn found(&mut self) -> &mut [Finding] {
+    #[must_use]
+    pub fn found(&self) -> &[Finding] {
+        &self.findings
+    }
+
+    /// The same, to be taken.
+    pub fn found_mut(&mut self) -> &mut Vec<Finding> {
         &mut self.findings
     }
 

@@ -1,6 +1,6 @@
 //! From a seed to a plan.
 
-use super::{Ending, Fault, FaultKind, Plan, Profile, TARGET_NAME, TargetPlan, Trigger, UnitKind, UnitPlan};
+use super::{Ending, Fault, FaultKind, Panicker, Plan, Profile, TARGET_NAME, TargetPlan, Trigger, UnitKind, UnitPlan};
 use crate::disk::{DiskFault, DiskSpeed, Part};
 use crate::history::Unit;
 use crate::initiator::InitiatorPlan;
@@ -45,10 +45,11 @@ enum Family {
     Pause,
     Freeze,
     DiskPart,
+    Panic,
 }
 
 /// A new one goes to the end, where it moves no draw of the others.
-const FAMILIES: [Family; 19] = [
+const FAMILIES: [Family; 20] = [
     Family::Cut,
     Family::Window,
     Family::Stall,
@@ -68,6 +69,7 @@ const FAMILIES: [Family; 19] = [
     Family::Pause,
     Family::Freeze,
     Family::DiskPart,
+    Family::Panic,
 ];
 
 impl Plan {
@@ -95,8 +97,8 @@ impl Plan {
         let families = families(&mut Draws::new(seed, "plan-swarm", 0));
         let faults = if families.is_empty() { 0 } else { scale.faults as u32 };
         let faults = (0..faults).map(|id| fault(id, &mut entity("plan-fault", id), &families, &scale)).collect();
-        let (planted, story) = (None, None);
-        Self { seed, profile, planted, story, warm_up_us, ending, target, units, links, initiators, faults }
+        let (planted, story, finds) = (None, None, None);
+        Self { seed, profile, planted, story, finds, warm_up_us, ending, target, units, links, initiators, faults }
     }
 }
 
@@ -165,6 +167,9 @@ fn target(draws: &mut Draws) -> TargetPlan {
             let (wrap, before) = (knob(&CLOCK_WRAPS_US), knob(&[1, 1_000, 50_000, 10_000_000]));
             wrap.map_or(default.clock_origin_us, |wrap| wrap - before.unwrap_or(500_000))
         },
+        disowned_tasks: as_u32(knob(&[1, 2, 4]), default.disowned_tasks),
+        stall_bytes: as_usize(knob(&[512, 16 << 10, 256 << 10]), default.stall_bytes),
+        durable_writes: as_u32(knob(&[1, 2, 8]), default.durable_writes),
     }
 }
 
@@ -269,6 +274,7 @@ fn kind(family: Family, draws: &mut Draws, scale: &Scale) -> FaultKind {
         Family::CleanStop => FaultKind::CleanStop { deadline_us: draws.log_between(1_000, 5_000_000), down_us },
         Family::Pause => FaultKind::Pause { for_us },
         Family::Freeze => FaultKind::Freeze { for_us: for_us * draws.log_between(1, 32) },
+        Family::Panic => FaultKind::Panic { who: *draws.pick(&[Panicker::Driver, Panicker::Worker]) },
         Family::DiskPart => {
             let part = *draws.pick(&[Part::Read, Part::Write]);
             disk(match draws.below(8) {

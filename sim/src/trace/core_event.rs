@@ -35,7 +35,7 @@ pub(super) fn describe(event: &Event) -> (Whose, Entry) {
             (Whose::Connection(connection), Entry { kind: "login-refused".into(), status, ..Entry::default() })
         }
         Event::LoginBroken { connection, why, .. } => (Whose::Connection(connection), plain("login-broken", why)),
-        Event::SessionStarted { connection, nexus, discovery } => {
+        Event::SessionStarted { connection, nexus, discovery, .. } => {
             let detail = Some(if discovery { "discovery" } else { "normal" }.into());
             let entry = Entry { kind: "session-started".into(), nexus: Some(nexus.0), detail, ..Entry::default() };
             (Whose::Connection(connection), entry)
@@ -44,9 +44,7 @@ pub(super) fn describe(event: &Event) -> (Whose, Entry) {
             let entry = Entry { kind: "session-continued".into(), nexus: Some(nexus.0), ..Entry::default() };
             (Whose::Connection(connection), entry)
         }
-        Event::SessionEnded { nexus } => {
-            (Whose::Nexus(nexus), Entry { kind: "session-ended".into(), ..Entry::default() })
-        }
+        Event::SessionEnded { nexus, why } => (Whose::Nexus(nexus), plain("session-ended", why)),
         Event::ProtocolViolation { connection, what } => {
             (Whose::Connection(connection), plain("protocol-violation", what))
         }

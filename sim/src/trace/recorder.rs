@@ -80,7 +80,7 @@ impl Recorder {
             out: Box::new(out),
             seq: 0,
             block_bytes: plan.units.iter().map(|unit| (unit.lun, unit.block_bytes)).collect(),
-            auditor: plan.links.len() as u32,
+            auditor: plan.auditor(),
             connections: BTreeMap::new(),
             ops: BTreeMap::new(),
             tags: BTreeMap::new(),
@@ -471,6 +471,7 @@ fn fault_subject(kind: &FaultKind) -> (Option<u32>, Option<u16>, Option<u64>) {
         | FaultKind::Pause { for_us }
         | FaultKind::Freeze { for_us } => (None, None, Some(for_us)),
         FaultKind::Reset { initiator, .. } | FaultKind::ResetLogin { initiator, .. } => (Some(initiator), None, None),
+        FaultKind::Panic { .. } => (None, None, None),
         FaultKind::Silence { initiator } => (Some(initiator), None, None),
         FaultKind::Disk { lun, how } => {
             let for_us = match how {

@@ -92,9 +92,13 @@ impl Exchange {
         for pair in TextPairs::new(text) {
             let (name, value) = pair.map_err(malformed)?;
             match self.seen.get(name) {
-                None if self.seen.len() >= identity.limits.text_keys => return Err(initiator_error("too many keys")),
+                None if self.seen.len() >= identity.limits.text_keys => {
+                    identity.limits.marks.text_keys.meet();
+                    return Err(initiator_error("too many keys"));
+                }
                 None => {
                     self.seen.insert(name.to_owned(), value.to_owned());
+                    identity.limits.marks.text_keys.reach(self.seen.len());
                     pairs.push((name, value));
                 }
                 Some(before) => {

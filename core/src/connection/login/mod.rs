@@ -13,8 +13,8 @@
 use std::net::SocketAddr;
 
 use super::error::{ProtocolError, describe};
+use crate::high_water::Bounds;
 use crate::id::{Cid, Isid, Tsih};
-use crate::limits::Limits;
 use crate::target::TargetConfig;
 use crate::wire::text::TextBuilder;
 use crate::wire::{LoginRequest, LoginResponse, SerialNumber};
@@ -41,7 +41,7 @@ pub const SEGMENT_BYTES: usize = parameters::DEFAULT_SEGMENT_BYTES as usize;
 #[derive(Clone, Copy, Debug)]
 pub struct Identity<'a> {
     /// The bounds.
-    pub limits: &'a Limits,
+    pub limits: &'a Bounds,
     /// The targets that may be named.
     pub targets: &'a [TargetConfig],
     /// Our end of the connection, for TargetAddress.
@@ -247,18 +247,22 @@ impl Login {
     }
 
     /// Keeps a login within its bounds.
-    fn count(&mut self, limits: &Limits, data: &[u8]) -> Result<(), ProtocolError> {
+    fn count(&mut self, limits: &Bounds, data: &[u8]) -> Result<(), ProtocolError> {
         self.requests += 1;
         self.text_bytes = self.text_bytes.saturating_add(data.len());
         if self.requests > limits.text_exchanges {
+            limits.marks.text_exchanges.meet();
             return Err(initiator_error("too many login requests"));
         }
         if data.len() > SEGMENT_BYTES {
             return Err(initiator_error("a data segment longer than login allows"));
         }
         if self.text_bytes > limits.text_bytes {
+            limits.marks.text_bytes.meet();
             return Err(initiator_error("too much login text"));
         }
+        limits.marks.text_exchanges.reach(self.requests as usize);
+        limits.marks.text_bytes.reach(self.text_bytes);
         Ok(())
     }
 

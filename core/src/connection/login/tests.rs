@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::discovery::{Asker, send_targets};
 use super::*;
 use crate::id::Itt;
+use crate::limits::Limits;
 use crate::wire::text::TextPairs;
 
 const TARGET: &str = "iqn.2026-01.com.example:disk1";
@@ -14,7 +15,7 @@ const CMD_SN: SerialNumber = SerialNumber(41);
 
 /// An initiator at one end and the login at the other.
 struct Transcript {
-    limits: Limits,
+    limits: Bounds,
     targets: Vec<TargetConfig>,
     login: Login,
     request: LoginRequest,
@@ -28,7 +29,7 @@ impl Transcript {
             luns: BTreeMap::new(),
         };
         Self {
-            limits: Limits::default(),
+            limits: Bounds::new(Limits::default()),
             targets: vec![target("iqn.2026-01.com.example:other", None), target(TARGET, Some("a disk"))],
             login: Login::new(FIRST_STAT_SN),
             request: LoginRequest {
@@ -206,7 +207,7 @@ fn many_keys() -> String {
 #[test]
 fn long_answer_is_fetched_in_parts_and_then_the_stage_changes() {
     let mut t = Transcript::new();
-    t.limits.text_keys = 1_000;
+    t.limits = Bounds::new(Limits { text_keys: 1_000, ..Limits::default() });
     let keys = format!("{WHO}{}", many_keys());
     let (head, tail) = keys.split_at(SEGMENT_BYTES);
     reply(t.continued().send(head));
@@ -484,16 +485,16 @@ fn rejected_value_leaves_what_held_before() {
 #[test]
 fn login_is_bounded_in_bytes_keys_and_requests() {
     let mut bytes = Transcript::new();
-    bytes.limits.text_bytes = WHO.len();
+    bytes.limits = Bounds::new(Limits { text_bytes: WHO.len(), ..Limits::default() });
     assert_eq!(refusal(bytes.send(&format!("{WHO}X-a=1\0"))), LoginStatus::INITIATOR_ERROR);
 
     let mut keys = Transcript::new();
-    keys.limits.text_keys = 3;
+    keys.limits = Bounds::new(Limits { text_keys: 3, ..Limits::default() });
     reply(keys.send(&format!("{WHO}X-a=1\0")));
     assert_eq!(refusal(keys.send("X-b=1\0")), LoginStatus::INITIATOR_ERROR);
 
     let mut requests = Transcript::new();
-    requests.limits.text_exchanges = 3;
+    requests.limits = Bounds::new(Limits { text_exchanges: 3, ..Limits::default() });
     requests.continued();
     for _ in 0..3 {
         reply(requests.send(""));

@@ -23,7 +23,9 @@ use crate::task::sense::Sense;
 
 /// A buffer from the pool, or BUSY.
 fn buffer<R: Runtime>(unit: &LogicalUnit<R>, length_bytes: usize) -> Result<R::Buf, Refusal> {
-    unit.runtime().alloc(length_bytes).ok_or(Refusal::Busy("pool_bytes"))
+    let (limits, runtime) = (unit.limits(), unit.runtime());
+    let refuse = || Refusal::Busy(limits.refuse_buffer(&limits.marks.pool_bytes, runtime.now()));
+    limits.buffer(runtime, length_bytes).ok_or_else(refuse)
 }
 
 /// What the initiator is told when a read from block `lba` on failed.
@@ -41,6 +43,6 @@ fn write_failure(error: BackendError) -> Sense {
         BackendError::Gone => Sense::DEVICE_GONE,
         BackendError::NoSpace => Sense::SPACE_EXHAUSTED,
         BackendError::ReadOnly => Sense::WRITE_PROTECTED,
-        BackendError::Io | BackendError::FlushFailed => Sense::WRITE_ERROR,
+        BackendError::Io | BackendError::Unfinished | BackendError::FlushFailed => Sense::WRITE_ERROR,
     }
 }

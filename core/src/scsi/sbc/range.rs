@@ -24,20 +24,23 @@ pub(super) fn checked_range<R: Runtime>(unit: &LogicalUnit<R>, access: Access, c
     cdb.check_protect()?;
     let (lba, blocks) = cdb.block_range();
     check_blocks(unit, lba, blocks)?;
+    let marks = &unit.limits().marks;
     if blocks > unit.transfer_blocks_max() {
+        marks.transfer_bytes.meet();
         return Err(Sense::invalid_field(cdb.length_field()).into());
     }
     let block_bytes = u64::from(unit.block_bytes());
     let offset_bytes = if planted!(ReadWrongBlock4k) && access == Access::Read { lba * 512 } else { lba * block_bytes };
     // The transfer limit keeps this far below 4 GiB.
     let length_bytes = u64::from(blocks) * block_bytes;
+    marks.transfer_bytes.reach(length_bytes as usize);
     let conditions = unit.shared().conditions();
     if conditions.stopped() {
         return Err(Sense::STOPPED.into());
     }
     let footprint = Footprint { offset_bytes, length_bytes, write: access == Access::Write };
     if conditions.fenced() && unit.shared().is_fenced(footprint) {
-        return Err(Refusal::Busy("disowned_tasks"));
+        return Err(Refusal::Busy(marks.disowned_tasks.meet()));
     }
     Ok(Range { lba, offset_bytes, length_bytes: length_bytes as usize, conditions })
 }

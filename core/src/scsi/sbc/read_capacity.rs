@@ -23,7 +23,7 @@ pub(in crate::scsi) fn read_capacity_10<R: Runtime>(unit: &LogicalUnit<R>, cdb: 
 /// SERVICE ACTION IN (16), which has READ CAPACITY (16) and nothing else here.
 pub(in crate::scsi) fn service_action_in_16<R: Runtime>(unit: &LogicalUnit<R>, cdb: &Cdb) -> Answer<R::Buf> {
     if cdb.service_action() != READ_CAPACITY_16 {
-        return Err(Sense::invalid_bit(1, 4).into());
+        return Err(cdb.refuse_service_action().into());
     }
     cdb.check_control()?;
     let mut bytes = vec![0; 32];

@@ -1,15 +1,19 @@
 //! The commands of SPC-4.
 
 mod inquiry;
+mod maintenance_in;
 mod mode_page;
 mod mode_sense;
 mod report_luns;
+mod report_supported_operation_codes;
+mod report_supported_task_management_functions;
 mod request_sense;
 mod test_unit_ready;
 mod vital_product_data;
 mod without_unit;
 
 pub(super) use inquiry::inquiry;
+pub(super) use maintenance_in::maintenance_in;
 pub(super) use mode_sense::mode_sense;
 pub(super) use report_luns::report_luns;
 pub(super) use request_sense::request_sense;

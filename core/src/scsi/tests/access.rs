@@ -25,7 +25,7 @@ fn every_form_of_write_is_read_back_by_every_form_of_read() {
             let (offset_bytes, length_bytes) = (5 * block_bytes as usize, 3 * block_bytes as usize);
             assert_eq!(bench.disk.durable(offset_bytes..offset_bytes + length_bytes), data);
         }
-        assert_eq!(bench.runtime.pool_free(), POOL_BYTES, "every buffer went back to the pool");
+        assert_eq!(bench.runtime.pool_free_bytes(), POOL_BYTES, "every buffer went back to the pool");
     }
 }
 
@@ -177,7 +177,7 @@ fn dropped_read_gives_its_buffer_back() {
     bench.disk.hold(DiskVerb::Read);
     let mut read = bench.start(&read_10(0, 1), &[]);
     assert!(bench.runtime.turn(read.as_mut()).is_none());
-    assert_eq!(bench.runtime.pool_free(), POOL_BYTES - 512);
+    assert_eq!(bench.runtime.pool_free_bytes(), POOL_BYTES - 512);
     drop(read);
-    assert_eq!(bench.runtime.pool_free(), POOL_BYTES);
+    assert_eq!(bench.runtime.pool_free_bytes(), POOL_BYTES);
 }

@@ -21,6 +21,9 @@ fn data_phase_follows_the_cdb() {
     assert_eq!(phase(&[0xa0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0]), DataPhase::In(65_536));
     assert_eq!(phase(&sixteen(0x9e, 0x10, 0, 32)), DataPhase::In(32));
     assert_eq!(phase(&sixteen(0x9e, 0x12, 0, 32)), DataPhase::None);
+    assert_eq!(phase(&[0xa3, 0x0c, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0]), DataPhase::In(512));
+    assert_eq!(phase(&[0xa3, 0x0d, 0, 0, 0, 0, 0, 0, 0, 16, 0, 0]), DataPhase::In(16));
+    assert_eq!(phase(&[0xa3, 0x0a, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0]), DataPhase::None);
     assert_eq!(phase(&[0x08, 0, 0, 0, 0, 0]), DataPhase::In(256 * 512));
     assert_eq!(phase(&read_10(0, 0)), DataPhase::In(0));
     assert_eq!(phase(&write_10(0, 3)), DataPhase::Out(3 * 512));
@@ -53,7 +56,7 @@ fn footprint_covers_the_blocks() {
 #[test]
 fn unknown_operation_codes_are_refused() {
     let bench = Bench::new(IoMode::WriteThrough);
-    for operation in [0x01, 0x04, 0x15, 0x16, 0x41, 0x42, 0x5e, 0x7f, 0x83, 0x89, 0x93, 0xa3, 0xc0, 0xff] {
+    for operation in [0x01, 0x04, 0x15, 0x16, 0x41, 0x42, 0x5e, 0x7f, 0x83, 0x89, 0x93, 0xa4, 0xc0, 0xff] {
         assert_eq!(bench.check(&[operation, 0]), illegal(0x2000, [0xc0, 0, 0]), "operation code {operation:#04x}");
     }
     assert_eq!(bench.check(&sixteen(0x9e, 0x12, 0, 32)), illegal(0x2400, [0xcc, 0, 1]));
@@ -65,14 +68,18 @@ fn naca_is_refused_by_every_command() {
     let operations: [(&[u8], usize); 4] = [
         (&[0x00, 0x03, 0x08, 0x0a, 0x12, 0x1a, 0x1b], 6),
         (&[0x25, 0x28, 0x2a, 0x2f, 0x35, 0x5a], 10),
-        (&[0xa0, 0xa8, 0xaa, 0xaf], 12),
+        (&[0xa0, 0xa3, 0xa8, 0xaa, 0xaf], 12),
         (&[0x88, 0x8a, 0x8f, 0x91, 0x9e], 16),
     ];
     for (codes, length) in operations {
         for operation in codes {
             let mut cdb = [0; 16];
             cdb[0] = *operation;
-            cdb[1] = if *operation == 0x9e { 0x10 } else { 0 };
+            cdb[1] = match operation {
+                0x9e => 0x10,
+                0xa3 => 0x0c,
+                _ => 0,
+            };
             cdb[length - 1] = 0x04;
             let pointer = [0xca, 0, length as u8 - 1];
             assert_eq!(bench.check(&cdb), illegal(0x2400, pointer), "operation code {operation:#04x}");
@@ -83,10 +90,10 @@ fn naca_is_refused_by_every_command() {
 proptest! {
     /// Whatever the sixteen bytes are, the answer keeps the promises of [`Outcome`], and the data phase bounds it.
     #[test]
-    fn any_cdb_is_answered_within_its_data_phase(cdb: [u8; 16], known in 0_usize..24, lun in 0_u64..3, data in 0_usize..3_000) {
-        const KNOWN: [u8; 23] = [
+    fn any_cdb_is_answered_within_its_data_phase(cdb: [u8; 16], known in 0_usize..25, lun in 0_u64..3, data in 0_usize..3_000) {
+        const KNOWN: [u8; 24] = [
             0x00, 0x03, 0x08, 0x0a, 0x12, 0x1a, 0x1b, 0x25, 0x28, 0x2a, 0x2f, 0x35, 0x5a, 0x88, 0x8a, 0x8f, 0x91, 0x9e,
-            0xa0, 0xa8, 0xaa, 0xaf, 0xc0,
+            0xa0, 0xa3, 0xa8, 0xaa, 0xaf, 0xc0,
         ];
         let mut cdb = cdb;
         if let Some(operation) = KNOWN.get(known) {

@@ -1,5 +1,7 @@
 //! Write cache, FUA, SYNCHRONIZE CACHE, and what a failed flush does.
 
+use std::collections::BTreeSet;
+
 use super::*;
 use crate::env::Durability::{Durable, Volatile};
 use crate::event::Event;
@@ -9,7 +11,9 @@ use proptest::prelude::*;
 
 const FAILED: Event = Event::FlushFailed { lun: Lun(0) };
 const SYNCHRONIZE_IMMED: [u8; 10] = [0x35, 2, 0, 0, 0, 0, 0, 0, 0, 0];
+const EINTR: i32 = 4;
 const EIO: i32 = 5;
+const EAGAIN: i32 = 11;
 const ENOSPC: i32 = 28;
 
 fn write_error() -> Vec<u8> {
@@ -191,6 +195,25 @@ fn failed_durable_write_counts_as_a_failed_flush() {
     }
 }
 
+/// Its data were never acknowledged, and the system did not say that others were lost.
+#[test]
+fn durable_write_that_is_never_carried_out_harms_itself_only() {
+    for (mode, write) in [(IoMode::WriteThrough, write_10(0, 1)), (IoMode::WriteBack, ten(0x2a, FUA, 0, 1))] {
+        for errno in [EINTR, EAGAIN] {
+            let bench = Bench::new(mode);
+            (0..Limits::default().transfer_interruptions).for_each(|_| bench.disk.fail_next(DiskVerb::Write, errno));
+            assert_eq!(check(&bench.run(&write, &[7; 512])), write_error());
+            assert!(!bench.runtime.take_events().contains(&FAILED));
+            good(&bench.run(&write, &[8; 512]));
+            bench.good(&SYNCHRONIZE);
+            assert_eq!(bench.disk.durable(0..512), [8; 512]);
+            bench.disk.fail_next(DiskVerb::Flush, errno);
+            assert_eq!(bench.check(&SYNCHRONIZE), write_error());
+            assert_eq!(check(&bench.run(&write, &[9; 512])), write_error(), "a flush may have come anywhere");
+        }
+    }
+}
+
 #[test]
 fn failed_volatile_write_harms_itself_only() {
     let bench = Bench::new(IoMode::WriteBack);
@@ -211,19 +234,41 @@ fn full_store_recovers_when_space_comes_back() {
     }
 }
 
-/// Systems tell one of those that wait for the medium at the same time, and not always the one whose blocks were lost.
+/// Systems tell everybody who waits for the medium, not only the one whose blocks found no space.
 #[test]
-fn durable_write_under_way_beside_one_that_found_no_space_fails_too() {
+fn flush_that_hears_of_a_full_store_fails_once_where_nothing_else_was_lost() {
     let bench = Bench::new(IoMode::WriteThrough);
-    bench.disk.fail_next(DiskVerb::Write, ENOSPC);
-    bench.disk.hold(DiskVerb::Write);
-    let (ten_a, ten_b) = (write_10(0, 1), write_10(1, 1));
-    let (mut first, mut second) = (bench.start(&ten_a, &[7; 512]), bench.start(&ten_b, &[7; 512]));
-    assert!(bench.runtime.turn(first.as_mut()).is_none() && bench.runtime.turn(second.as_mut()).is_none());
-    bench.disk.release();
-    assert_eq!(check(&bench.runtime.block_on(first)), fixed(7, 0x2707));
-    assert_eq!(check(&bench.runtime.block_on(second)), fixed(7, 0x2707));
     good(&bench.run(&write_10(0, 1), &[7; 512]));
+    bench.disk.fail_next(DiskVerb::Flush, ENOSPC);
+    assert_eq!(bench.check(&SYNCHRONIZE), write_error());
+    good(&bench.run(&write_10(0, 1), &[8; 512]));
+    bench.good(&SYNCHRONIZE);
+    let bench = Bench::new(IoMode::WriteBack);
+    bench.disk.fail_next(DiskVerb::Flush, ENOSPC);
+    assert_eq!(bench.check(&SYNCHRONIZE), write_error());
+    assert_eq!(bench.check(&SYNCHRONIZE), write_error(), "volatile data found no space");
+}
+
+/// A system tells one of those that wait on one open file description, and not always the one whose blocks were lost.
+#[test]
+fn durable_writes_never_share_a_description_with_each_other_or_a_flush() {
+    for (mode, flags) in [(IoMode::WriteThrough, 0), (IoMode::WriteBack, FUA)] {
+        let bench = Bench::new(mode);
+        bench.disk.hold(DiskVerb::Write);
+        let cdbs: Vec<_> = (0..40).map(|lba| ten(0x2a, flags, lba, 1)).collect();
+        let mut writes: Vec<_> = cdbs.iter().map(|cdb| bench.start(cdb, &[7; 512])).collect();
+        for write in &mut writes {
+            assert!(bench.runtime.turn(write.as_mut()).is_none());
+        }
+        bench.good(&SYNCHRONIZE);
+        let handles = bench.disk.take_handles();
+        assert_eq!(handles.len(), 1 + Limits::default().durable_writes as usize, "the others wait");
+        assert_eq!(handles.iter().collect::<BTreeSet<_>>().len(), handles.len(), "{handles:?}");
+        bench.disk.release();
+        for write in writes {
+            good(&bench.runtime.block_on(write));
+        }
+    }
 }
 
 #[test]

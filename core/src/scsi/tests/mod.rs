@@ -3,10 +3,12 @@
 mod access;
 mod capacity;
 mod cdb;
+mod command_table;
 mod durability;
 mod fence;
 mod inquiry;
 mod mode_sense;
+mod report_supported;
 mod start_stop_unit;
 mod unit_attention;
 mod verify;
@@ -19,6 +21,7 @@ use std::sync::Arc;
 
 use super::{DataIn, Outcome, Request, execute};
 use crate::env::Runtime;
+use crate::high_water::Bounds;
 use crate::id::{Lun, NexusId};
 use crate::limits::Limits;
 use crate::logical_unit::{Device, LogicalUnit, Shared, UnitAttention};
@@ -51,9 +54,11 @@ impl Bench {
     fn on(backend: BackendKind, mode: IoMode, block_bytes: u32, disk: MemoryDisk) -> Self {
         let runtime = TestRuntime::new(POOL_BYTES);
         let limits = Limits { transfer_bytes: 512 * 1_024, max_burst_bytes: 64 * 1_024, ..Limits::default() };
+        let limits = Rc::new(Bounds::new(limits));
         let shared = Arc::new(Shared::default());
         let config = LunConfig { backend, mode, block_bytes, scsi_id: "disk-one".into(), serial: "S-0001".into() };
-        let served = (!matches!(backend, BackendKind::Nullio { .. })).then(|| disk.clone());
+        let handles = if matches!(backend, BackendKind::Nullio { .. }) { 0 } else { limits.disk_handles() };
+        let served = (0..handles).map(|_| disk.clone()).collect();
         let unit = LogicalUnit::new(runtime.clone(), 0, &config, served, shared.clone(), &limits);
         unit.attach(NEXUS, UnitAttention::POWER_ON);
         assert_eq!(unit.take_attention(NEXUS), Some(UnitAttention::POWER_ON));

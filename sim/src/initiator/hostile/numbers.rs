@@ -1,11 +1,13 @@
 //! Sequence numbers, tags and offsets that are wrong.
 
+use std::time::Duration;
+
 use super::super::codec::{RawPdu, opcode, serial};
 use super::super::link::LinkError;
 use super::super::plan::{Attack, AttackStep, Attribute};
 use super::super::world::World;
-use super::Attacker;
 use super::peer::{Peer, is_answered, is_good, solicited, variant};
+use super::{Attacker, LONG_STALL, STALL_SLACK};
 
 /// A wider window than this is not filled.
 const FULL_WINDOW_MAX: u32 = 128;
@@ -46,6 +48,24 @@ impl<W: World> Attacker<'_, W> {
         if is_answered(&heard, bad) {
             self.complain("I1", step, &format!("CmdSN {bad_sn} was served, the window is {next}..={last}"));
         }
+        if step.attack == Attack::CommandGap && serial::at_or_before(bad_sn, last) {
+            self.await_end_of_gap(peer, step).await?;
+        }
+        Ok(())
+    }
+
+    /// A command within the window waits for one that never comes: not for ever.
+    async fn await_end_of_gap(&mut self, peer: &mut Peer<W>, step: &AttackStep) -> Result<(), LinkError> {
+        let stall = self.shared.initiator_stall;
+        if stall > LONG_STALL {
+            return Ok(());
+        }
+        // The first answer says that the command has come; the others, that the target and its timers are there.
+        for wait in [Duration::ZERO, stall + STALL_SLACK, Duration::from_secs(1)] {
+            peer.attend(wait).await?;
+            peer.ping().await?;
+        }
+        self.complain("S4", step, &format!("a gap in CmdSN was waited for longer than {stall:?}"));
         Ok(())
     }
 

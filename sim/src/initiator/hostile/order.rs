@@ -9,13 +9,18 @@ use super::peer::{Peer, is_answered, is_good, solicited, variant};
 
 impl<W: World> Attacker<'_, W> {
     pub(super) async fn order(&mut self, step: &AttackStep) -> Result<(), LinkError> {
-        let keys = if step.attack == Attack::DataBehindWrite { Keys::default() } else { solicited() };
+        let keys = match step.attack {
+            Attack::DataBehindWrite => Keys::default(),
+            Attack::AbortConfirmed => Keys { initial_r2t: Some(false), ..Keys::default() },
+            _ => solicited(),
+        };
         let mut peer = self.peer(&keys).await?;
         let result = match step.attack {
             Attack::DataWithoutCommand | Attack::UnsolicitedForbidden => self.unasked_data(&mut peer, step).await,
             Attack::DataAfterAbort => self.data_after_abort(&mut peer, step).await,
             Attack::DataBehindWrite => data_behind_write(&mut peer, step).await,
             Attack::AbortUnsent => self.abort_unsent(&mut peer, step).await,
+            Attack::AbortConfirmed => self.abort_confirmed(&mut peer, step).await,
             Attack::TextFlood => flood_text(&mut peer, step).await,
             _ => self.out_of_place(&mut peer, step).await,
         };
@@ -118,6 +123,38 @@ impl<W: World> Attacker<'_, W> {
         peer.send_raw(late).await?;
         if is_answered(&peer.listen().await, unsent) {
             self.complain("I1", step, &format!("CmdSN {missing} was served after its abort"));
+        }
+        Ok(())
+    }
+
+    /// CLEAR TASK SET takes away a task that is dormant, and waits for the data of two WRITEs, before it and behind it.
+    /// ABORT TASK SET, which lies between, has to wait for the first one only; once it is answered, the task is no more.
+    async fn abort_confirmed(&mut self, peer: &mut Peer<W>, step: &AttackStep) -> Result<(), LinkError> {
+        let first = peer.cmd_sn;
+        if serial::before(peer.max_cmd_sn, first.wrapping_add(3)) {
+            return Ok(());
+        }
+        let before = peer.open_write(step.amount, 1, 0x22).await?;
+        let (dormant, set, clear, abort) = (peer.tag(), peer.tag(), peer.tag(), peer.tag());
+        let pdu = peer.test_unit_ready(dormant);
+        peer.send(pdu).await?;
+        let abort_task_set = peer.numbered(RawPdu::task_management(2, peer.lun, set, NO_TAG, 0));
+        peer.open_write(step.amount.wrapping_add(1), 1, 0x21).await?;
+        peer.send(RawPdu::task_management(4, peer.lun, clear, NO_TAG, 0).immediate()).await?;
+        peer.send_raw(abort_task_set).await?;
+        let block = peer.unit.block_bytes as usize;
+        peer.data(&before, NO_TAG, 0, 0..block, true).await?;
+        if peer.await_answer(opcode::TASK_MANAGEMENT_RESPONSE, set).await?.response() != 0 {
+            return Ok(());
+        }
+        let pdu = RawPdu::task_management(1, peer.lun, abort, dormant, first.wrapping_add(1)).immediate();
+        peer.send(pdu).await?;
+        if peer.await_answer(opcode::TASK_MANAGEMENT_RESPONSE, abort).await?.response() == 0 {
+            self.complain(
+                "T6",
+                step,
+                "ABORT TASK of a task that ABORT TASK SET had ended was answered FUNCTION COMPLETE",
+            );
         }
         Ok(())
     }

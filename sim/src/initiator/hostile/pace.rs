@@ -4,19 +4,29 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::super::cdb;
-use super::super::codec::{RawPdu, opcode, text};
+use super::super::codec::{NO_TAG, RawPdu, opcode, text};
 use super::super::link::{Link, LinkError};
 use super::super::plan::{Attack, AttackStep, CdbSize, Direction, Keys};
 use super::super::world::{Wire, World};
-use super::Attacker;
 use super::peer::{Peer, solicited, variant};
+use super::{Attacker, LONG_STALL, STALL_SLACK};
 
 /// Data of one greedy WRITE.
-const GREEDY_BYTES: u32 = 256 * 1024;
+const GREEDY_BYTES: u32 = 1024 * 1024;
+/// Data of a WRITE whose data trickle.
+const TRICKLED_BYTES: u32 = 256 * 1024;
+/// Of them at a time.
+const DROP_BYTES: usize = 16;
+/// Times that they come in an initiator's stall.
+const ROUNDS: u32 = 3;
+/// The pool is used up.
+const BUSY: u8 = 0x08;
 /// A larger part of the pool is not filled.
-const FULL_SHARE_MAX: usize = 8 << 20;
-/// A target that waits longer for data is not waited for.
-const LONG_STALL: Duration = Duration::from_secs(10);
+const FULL_SHARE_MAX: usize = 16 << 20;
+/// Between two bytes of a PDU that dribbles: before any target asks whether its peer is still there.
+const DRIBBLE: Duration = Duration::from_millis(250);
+/// Data of that PDU: more than ever come.
+const DRIBBLED_BYTES: usize = 1_024;
 
 impl<W: World> Attacker<'_, W> {
     pub(super) async fn pace(&mut self, step: &AttackStep) -> Result<(), LinkError> {
@@ -30,6 +40,8 @@ impl<W: World> Attacker<'_, W> {
         let result = match step.attack {
             Attack::NeverReads => self.never_read(&mut peer, step).await,
             Attack::GreedyWrites => self.greedy_writes(&mut peer, step).await,
+            Attack::TrickledData => self.trickle_data(&mut peer, step).await,
+            Attack::PduDribbled => self.dribble(&mut peer, step).await,
             Attack::HoldsData => self.hold_data(&mut peer, step).await,
             _ => flood(&mut peer, step).await,
         };
@@ -113,7 +125,7 @@ impl<W: World> Attacker<'_, W> {
             let (write, tag) = (&writes[&r2t.initiator_task_tag()], r2t.target_transfer_tag());
             peer.data(write, tag, 0, start..start + length, length == asked).await?;
         }
-        for wait in [stall + Duration::from_secs(5), Duration::from_secs(1)] {
+        for wait in [stall + STALL_SLACK, Duration::from_secs(1)] {
             peer.attend(wait).await?;
             // It is there, and so are its timers.
             peer.ping().await?;
@@ -122,6 +134,79 @@ impl<W: World> Attacker<'_, W> {
         if !held.is_empty() {
             self.complain("S4", step, &format!("WRITEs {held:x?} wait for data that never came, {stall:?} and longer"));
         }
+        Ok(())
+    }
+
+    /// WRITEs whose data trickle keep no buffers while others, here of the same session, are refused them.
+    async fn trickle_data(&mut self, peer: &mut Peer<W>, step: &AttackStep) -> Result<(), LinkError> {
+        let (share, stall) = (self.shared.pool_share_bytes, self.shared.initiator_stall);
+        let blocks = (TRICKLED_BYTES / peer.unit.block_bytes).min(peer.unit.blocks as u32);
+        let bytes = (blocks * peer.unit.block_bytes) as usize;
+        if share > FULL_SHARE_MAX || stall > LONG_STALL || self.shared.stall_bytes <= ROUNDS as usize * DROP_BYTES {
+            return Ok(());
+        }
+        // One that waits from the start, and all that come after it until one is refused.
+        let first = peer.open_write(step.amount, blocks, 0xa1).await?;
+        let r2t = peer.await_answer(opcode::R2T, first.tag).await?;
+        let (tag, start) = (r2t.target_transfer_tag(), r2t.buffer_offset() as usize);
+        let until = self.world.now() + 2 * stall + Duration::from_secs(5);
+        let mut round = 0;
+        while peer.is_open(first.tag) && self.world.now() < until {
+            let room = peer.max_cmd_sn.wrapping_sub(peer.cmd_sn).wrapping_add(1).min(2 + (share / bytes) as u32);
+            for number in 0..room {
+                peer.open_write(step.amount.wrapping_add(number), blocks, 0xa1).await?;
+            }
+            let at = start + round as usize * DROP_BYTES;
+            peer.data(&first, tag, round, at..at + DROP_BYTES, false).await?;
+            round += 1;
+            let heard = peer.attend(stall / ROUNDS).await?;
+            if !heard.iter().any(|pdu| pdu.opcode() == opcode::SCSI_RESPONSE && pdu.status() == BUSY) {
+                // Nobody is refused a buffer: then it may keep its own.
+                return Ok(());
+            }
+        }
+        peer.ping().await?;
+        if peer.is_open(first.tag) {
+            let story = format!(
+                "WRITE {:x} got {round} times {DROP_BYTES} bytes in {:?} and keeps its buffer",
+                first.tag,
+                2 * stall
+            );
+            self.complain("S4", step, &story);
+        }
+        Ok(())
+    }
+
+    /// A PDU has to come to its end in time, however lively its bytes are.
+    async fn dribble(&mut self, peer: &mut Peer<W>, step: &AttackStep) -> Result<(), LinkError> {
+        let stall = self.shared.initiator_stall;
+        if stall > LONG_STALL {
+            return Ok(());
+        }
+        let tag = peer.tag();
+        let pdu = RawPdu::nop_out(0, tag, NO_TAG, vec![0x55; DRIBBLED_BYTES]).immediate();
+        let mut bytes = peer.encode(pdu);
+        // When the target had taken the first byte, and when it took one although the PDU was overdue.
+        let (mut begun, mut overdue) = (None, None);
+        while overdue.is_none_or(|overdue| self.world.now() <= overdue + Duration::from_secs(1)) {
+            let rest = bytes.split_off(1);
+            peer.send_bytes(std::mem::replace(&mut bytes, rest)).await?;
+            self.world.sleep(DRIBBLE).await;
+            match peer.link.wire.unread() {
+                None => return Ok(()),
+                Some(0) => {
+                    let now = self.world.now();
+                    let begun = *begun.get_or_insert(now);
+                    if now > begun + stall + STALL_SLACK {
+                        overdue.get_or_insert(now);
+                    }
+                }
+                Some(_) => {}
+            }
+        }
+        peer.send_bytes(bytes).await?;
+        peer.await_answer(opcode::NOP_IN, tag).await?;
+        self.complain("S4", step, &format!("a PDU took longer than {stall:?}, and it was waited for"));
         Ok(())
     }
 

@@ -114,12 +114,22 @@ impl<W: World> Peer<W> {
 
     /// Numbers `pdus` as the rules say and sends them in one go.
     pub(super) async fn send_together(&mut self, pdus: Vec<RawPdu>) -> Result<(), LinkError> {
+        let bytes = pdus.into_iter().flat_map(|pdu| self.encode(pdu)).collect();
+        self.send_bytes(bytes).await
+    }
+
+    /// `pdu`, numbered as the rules say, as bytes.
+    pub(super) fn encode(&mut self, pdu: RawPdu) -> Vec<u8> {
         let digests = self.link.digests;
-        let bytes = pdus.into_iter().flat_map(|pdu| self.numbered(pdu).encode(digests)).collect();
+        self.numbered(pdu).encode(digests)
+    }
+
+    /// Sends bytes, of whatever.
+    pub(super) async fn send_bytes(&mut self, bytes: Vec<u8>) -> Result<(), LinkError> {
         self.link.send_bytes(bytes, self.deadline).await
     }
 
-    fn numbered(&mut self, pdu: RawPdu) -> RawPdu {
+    pub(super) fn numbered(&mut self, pdu: RawPdu) -> RawPdu {
         let cmd_sn = self.cmd_sn;
         if !pdu.is_immediate() && pdu.opcode() != opcode::DATA_OUT {
             self.cmd_sn = self.cmd_sn.wrapping_add(1);

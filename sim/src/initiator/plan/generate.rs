@@ -57,10 +57,13 @@ impl InitiatorPlan {
         workload.compare(draws, &mut steps, commands);
         workload.stop(draws, &mut steps, commands);
         workload.abort(draws, &mut steps, commands);
+        workload.reinstate(draws, &mut steps, commands);
         if draws.chance(1, 3) {
             steps.iter_mut().for_each(|step| step.flat = draws.chance(1, 3));
         }
-        Self { steps, keeps_session, goes_on: draws.chance(1, 2), ..plan }
+        let goes_on = draws.chance(1, 2);
+        workload.inventory(draws, &mut steps);
+        Self { steps, keeps_session, goes_on, ..plan }
     }
 }
 
@@ -196,6 +199,27 @@ impl<'a> Workload<'a> {
         }
     }
 
+    /// Puts a few questions for what is supported among the steps.
+    fn inventory(&self, draws: &mut Draws, steps: &mut Vec<Step>) {
+        for _ in 0..*draws.pick(&[0, 0, 1, 2]) {
+            let lun = draws.pick(self.luns).lun;
+            let verb = if draws.chance(3, 4) {
+                Verb::SupportedCommands {
+                    lun,
+                    which: if draws.chance(1, 2) { 0 } else { draws.between(1, 255) as u8 },
+                    either: draws.chance(1, 2),
+                    timeouts: draws.chance(1, 3),
+                    allocation: *draws.pick(&[4_096, 4_096, 4, 18, 100, 0]),
+                }
+            } else {
+                let allocation = *draws.pick(&[16, 4, 12, 255]);
+                Verb::SupportedFunctions { lun, extended: draws.chance(1, 2), allocation }
+            };
+            let at = draws.below(steps.len() as u64 + 1) as usize;
+            insert(steps, at, Attribute::Simple, draws.chance(1, 16), verb);
+        }
+    }
+
     /// Puts commands to one logical unit among the steps that are aborted at once, together and one by one: some run,
     /// some are dormant behind an ORDERED one, and some follow.
     fn abort(&self, draws: &mut Draws, steps: &mut Vec<Step>, commands: usize) {
@@ -224,6 +248,21 @@ impl<'a> Workload<'a> {
             for (place, (attribute, immediate, verb)) in batch.into_iter().enumerate() {
                 insert(steps, at + place, attribute, immediate, verb);
             }
+        }
+    }
+
+    /// Puts WRITEs among the steps with a login right behind them that takes the place of their session: some are at the
+    /// back end when it comes.
+    fn reinstate(&self, draws: &mut Draws, steps: &mut Vec<Step>, commands: usize) {
+        let count = commands * *draws.pick(&[0, 1, 2]) / 150;
+        for _ in 0..count {
+            let (unit, at) = (draws.pick(self.luns), draws.below(steps.len() as u64 + 1) as usize);
+            let writes = draws.between(4, 16) as usize;
+            for place in 0..writes {
+                let verb = self.write(draws, unit, 16);
+                insert(steps, at + place, Attribute::Simple, false, verb);
+            }
+            insert(steps, at + writes, Attribute::Simple, false, Verb::Reinstate);
         }
     }
 

@@ -6,6 +6,7 @@ use super::super::cdb;
 use super::super::codec::{NO_TAG, RawPdu};
 use super::super::plan::{CdbSize, Direction, Step, Verb};
 use super::compare::{Comparison, Seen};
+use super::inventory::Asked;
 use super::{Kind, Outgoing, Session};
 use crate::history::{Action, OpId, Unit, stamp};
 
@@ -74,6 +75,13 @@ pub(super) enum Expect {
         descriptor: bool,
     },
     Luns,
+    Commands {
+        asked: Asked,
+        timeouts: bool,
+    },
+    Functions {
+        extended: bool,
+    },
     /// GOOD when the blocks are what was sent, else MISCOMPARE.
     Compared,
     /// CHECK CONDITION, ILLEGAL REQUEST with this additional sense code.
@@ -244,6 +252,15 @@ impl Spec {
                 (cdb::request_sense(descriptor, 252), 252, Expect::Sense { descriptor })
             }
             Verb::ReportLuns { allocation, .. } => (cdb::report_luns(allocation), allocation, Expect::Luns),
+            Verb::SupportedCommands { which, either, timeouts, allocation, .. } => {
+                let asked = Asked::new(which);
+                let cdb = asked.cdb(either, timeouts, allocation);
+                (cdb, u32::from(allocation), Expect::Commands { asked, timeouts })
+            }
+            Verb::SupportedFunctions { extended, allocation, .. } => {
+                let cdb = cdb::supported_functions(extended, allocation);
+                (cdb, u32::from(allocation), Expect::Functions { extended })
+            }
             _ => return Self::without_data([0; 16]),
         };
         Self::data_in(cdb, allocation, Action::Other { operation_code: cdb[0] }, expect)
@@ -317,6 +334,8 @@ fn lun_of(verb: &Verb) -> Option<u16> {
         | Verb::TestUnitReady { lun }
         | Verb::RequestSense { lun, .. }
         | Verb::ReportLuns { lun, .. }
+        | Verb::SupportedCommands { lun, .. }
+        | Verb::SupportedFunctions { lun, .. }
         | Verb::Unknown { lun, .. }
         | Verb::Compare { lun, .. }
         | Verb::StartStop { lun, .. }

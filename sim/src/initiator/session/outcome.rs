@@ -7,7 +7,7 @@ use super::super::plan::{Attribute, Direction, Step, Verb};
 use super::super::shared::parse_sense;
 use super::command::{Command, Expect};
 use super::compare::Seen;
-use super::{Breach, Kind, Retry, Session, Task};
+use super::{Breach, Kind, Retry, Session, Task, inventory};
 use crate::history::{Action, Event, Outcome, Sector, Unit, stamp};
 
 /// SAM-5, 5.3.1.
@@ -353,6 +353,8 @@ fn check_parameters(command: &Command, unit: Option<&Unit>, shared: &super::Shar
             let format = if descriptor { 0x72 } else { 0x70 };
             data.first() == Some(&format) && parse_sense(data).is_some()
         }
+        Expect::Commands { asked, timeouts } => asked.fits(data, timeouts, spec.expected_bytes as usize),
+        Expect::Functions { extended } => inventory::functions_fit(data, extended, spec.expected_bytes as usize),
         Expect::Luns => {
             let mut luns: Vec<u16> = shared.history.borrow().units.iter().map(|unit| unit.lun).collect();
             luns.sort_unstable();

@@ -6,6 +6,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::super::codec::{Decoder, Digests, NO_TAG, RawPdu, opcode, text};
+use super::super::session::inventory;
 use super::super::world::{Wire, World};
 use super::memory::{MemoryWire, MemoryWorld};
 use crate::history::Unit;
@@ -587,6 +588,7 @@ impl Connection {
                 bytes.resize(if cdb[0] == 0x25 { 8 } else { 32 }, 0);
                 (bytes, 32)
             }
+            (0xa3, Some(_)) => (inventory::answer(cdb), u32::from_be_bytes([cdb[6], cdb[7], cdb[8], cdb[9]]) as usize),
             (0x1a, Some(_)) => (vec![3, 0, 0, 0], usize::from(cdb[4])),
             (0x5a, Some(_)) => (vec![0, 6, 0, 0, 0, 0, 0, 0], usize::from(cdb[8])),
             _ => return None,
@@ -691,6 +693,8 @@ fn invalid(cdb: &[u8; 16]) -> Option<u16> {
         0x1a if cdb[2] >> 6 == 3 => return Some(0x3900),
         0x5a => cdb[2] == 0x19,
         0xa0 => cdb[2] > 2,
+        0xa3 if cdb[1] == 0x0d => range(cdb).1 < 4,
+        0xa3 => cdb[2] & 7 == if matches!(cdb[3], 0x9e | 0xa3) { 1 } else { 2 },
         _ => false,
     };
     bad.then_some(0x2400)

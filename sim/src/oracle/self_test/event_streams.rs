@@ -21,8 +21,16 @@ const POWER_ON: u16 = 0x2900;
 /// What the oracle says to `events`, one second after another.
 pub(super) fn findings(events: &[Event]) -> Vec<Finding> {
     let mut oracle = EventOracle::new(&Limits { task_set_tasks: 4, ..Limits::default() });
-    oracle
-        .event(Duration::ZERO, &Event::SessionStarted { connection: ConnectionId(1), nexus: NEXUS, discovery: false });
+    oracle.event(
+        Duration::ZERO,
+        &Event::SessionStarted {
+            connection: ConnectionId(1),
+            nexus: NEXUS,
+            discovery: false,
+            initiator: "".into(),
+            target: None,
+        },
+    );
     for (second, event) in (1..).zip(events) {
         oracle.event(Duration::from_secs(second), event);
     }
@@ -75,7 +83,7 @@ pub(super) fn cases() -> Vec<Case<Vec<Event>>> {
     let (simple, next) = (begun(1, SIMPLE), begun(2, SIMPLE));
     let head = begun(3, HEAD_OF_QUEUE);
     let waiting = [begun(1, SIMPLE).as_slice(), &[created(2, ORDERED), created(3, SIMPLE)]].concat();
-    let forgotten = [begun(1, SIMPLE).as_slice(), &[raised(POWER_ON); 130]].concat();
+    let forgotten = [begun(1, SIMPLE).as_slice(), &vec![raised(POWER_ON); 130]].concat();
     let many: Vec<_> = (1..=5).map(|itt| created(itt, SIMPLE)).collect();
     vec![
         case(None, "two simple tasks cross", &[&simple, &next, &[completed(2), completed(1)]]),
@@ -91,7 +99,7 @@ pub(super) fn cases() -> Vec<Case<Vec<Event>>> {
             &[&simple, &[created(2, ORDERED)], &head, &[completed(3), completed(1), enabled(2)]],
         ),
         case(None, "a tag is used again", &[&simple, &[completed(1)], &simple, &[aborted(1)]]),
-        case(None, "a session ends with its tasks", &[&simple, &[Event::SessionEnded { nexus: NEXUS }]]),
+        case(None, "a session ends with its tasks", &[&simple, &[Event::SessionEnded { nexus: NEXUS, why: "logout" }]]),
         case(None, "a session goes on when its task has ended", &[&simple, &[aborted(1), continued()], &simple]),
         case(
             None,
@@ -124,7 +132,11 @@ pub(super) fn cases() -> Vec<Case<Vec<Event>>> {
         case(Some("T7"), "a task starts after its abort", &[&[created(1, SIMPLE), enabled(1), aborted(1), started(1)]]),
         case(Some("T7"), "a started task never ends", &[&forgotten]),
         case(Some("T7"), "a task outlives its connection", &[&simple, &[continued()]]),
-        case(Some("I10"), "a session goes on that has ended", &[&[Event::SessionEnded { nexus: NEXUS }, continued()]]),
+        case(
+            Some("I10"),
+            "a session goes on that has ended",
+            &[&[Event::SessionEnded { nexus: NEXUS, why: "logout" }, continued()]],
+        ),
         case(
             Some("T8"),
             "a unit attention is reported twice",
@@ -135,7 +147,7 @@ pub(super) fn cases() -> Vec<Case<Vec<Event>>> {
         case(
             Some("I10"),
             "a task of a nexus that is gone",
-            &[&[Event::SessionEnded { nexus: NEXUS }, created(1, SIMPLE)]],
+            &[&[Event::SessionEnded { nexus: NEXUS, why: "logout" }, created(1, SIMPLE)]],
         ),
     ]
 }

@@ -37,7 +37,7 @@ fn two() -> Talk {
 
 /// Session TWO has `function` carried out, and in doing so the core does `events`; then session ONE goes on.
 fn meddles(function: RawPdu, events: &[Event]) -> Talk {
-    let talk = events.iter().fold(two().asks(function.immediate()), |talk, event| talk.core(*event));
+    let talk = events.iter().fold(two().asks(function.immediate()), |talk, event| talk.core(event.clone()));
     talk.says(managed(5, COMPLETE)).creates_for(ONE, 2)
 }
 
@@ -60,7 +60,7 @@ pub(super) fn cases() -> Vec<Case<Talk>> {
         good("a session clears its own task set and goes on", own(CLEAR_TASK_SET).reads(3, 512).creates_for(ONE, 3)),
         good(
             "a session that ends takes its tasks along",
-            one().core(aborted(0, 1)).core(Event::SessionEnded { nexus: ONE }),
+            one().core(aborted(0, 1)).core(Event::SessionEnded { nexus: ONE, why: "logout" }),
         ),
         good("a reset reaches another session", meddles(reset(), &[aborted(0, 1), raised(ONE, 0), raised(TWO, 0)])),
         good(

@@ -240,6 +240,8 @@ impl Talk {
             connection,
             nexus,
             discovery: false,
+            initiator: "".into(),
+            target: None,
         }))
     }
 

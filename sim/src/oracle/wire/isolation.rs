@@ -38,7 +38,7 @@ impl WireOracle {
         match *event {
             Event::SessionStarted { nexus, .. } => drop(self.isolation.live.insert(nexus)),
             Event::SessionContinued { nexus, .. } => drop(self.isolation.suspects.remove(&nexus)),
-            Event::SessionEnded { nexus } => {
+            Event::SessionEnded { nexus, .. } => {
                 self.isolation.live.remove(&nexus);
                 self.isolation.suspects.remove(&nexus);
             }

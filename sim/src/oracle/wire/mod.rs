@@ -132,7 +132,7 @@ impl WireOracle {
                 }
             }
             Event::ConnectionClosed { connection, why } => self.core_closed(at, connection, why),
-            Event::SessionEnded { nexus } => {
+            Event::SessionEnded { nexus, .. } => {
                 let ended = self.names.nexuses.remove(&nexus);
                 self.shared.sessions.retain(|_, session| Some(session.connection) != ended);
             }
@@ -165,14 +165,15 @@ impl WireOracle {
         self.events.process_ended();
     }
 
-    /// Everything that was found so far.
-    pub fn each_finding(&mut self, act: impl FnMut(&mut Finding)) {
-        self.findings.iter_mut().chain(self.events.found()).for_each(act);
+    /// Whether anything was found that nobody took.
+    #[must_use]
+    pub fn has_findings(&self) -> bool {
+        !self.findings.is_empty() || !self.events.found().is_empty()
     }
 
-    /// What was found so far, on the wire and in the events: each grows at its end only.
-    pub fn found(&mut self) -> [&[Finding]; 2] {
-        [&self.findings, self.events.found()]
+    /// What was found since it was last taken.
+    pub fn take_findings(&mut self) -> impl Iterator<Item = Finding> {
+        self.findings.drain(..).chain(self.events.found_mut().drain(..))
     }
 
     /// The run is over: everything that was found.

@@ -1,0 +1,46 @@
+//! `explain`: what a failure needs, part by part.
+
+use super::repro::load;
+use super::{EXIT_BUG, EXIT_OK, EXIT_USAGE};
+use crate::plan::{Plan, Profile};
+use crate::runner::{self, Options};
+use crate::shrink::{Cause, Size, causes};
+use crate::verdict::oracle_name;
+
+/// Beyond this size every part costs a run that nobody waits for.
+const OPERATIONS_MAX: usize = 100;
+
+/// Explains the failure of the seed or the plan file `what`; returns the exit code.
+pub(super) fn run(what: &str, profile: Profile, planted: Option<String>, jobs: usize) -> u8 {
+    let plan = match load(what, profile) {
+        Ok(plan) => Plan { planted: planted.or_else(|| plan.planted.clone()), ..plan },
+        Err(message) => {
+            eprintln!("{message}");
+            return EXIT_USAGE;
+        }
+    };
+    let failures = runner::run(&plan, Options::default()).failures;
+    let Some(failure) = failures.first() else {
+        println!("{what} passes: there is nothing to explain");
+        return EXIT_OK;
+    };
+    let operations = Size::of(&plan).operations;
+    if operations > OPERATIONS_MAX {
+        println!("{what} has {operations} operations; make it smaller first: cargo sim shrink {what}");
+        return EXIT_USAGE;
+    }
+    println!("{what} breaks {} ({}):\n  {}", failure.oracle, oracle_name(failure.oracle), failure.message);
+    let causes = causes(&plan, failure, jobs);
+    let (needed, free): (Vec<&Cause>, Vec<&Cause>) = causes.iter().partition(|cause| cause.needed);
+    println!("it needs:");
+    needed.iter().for_each(|cause| println!("  {}", told(cause)));
+    println!("it does not need, one by one:");
+    free.iter().for_each(|cause| println!("  {}", told(cause)));
+    EXIT_BUG
+}
+
+fn told(cause: &Cause) -> String {
+    let Some(window) = &cause.window else { return cause.part.clone() };
+    let (first, last) = (window.moments.start(), window.moments.end());
+    format!("{}\n    (also when it strikes at any time tried from {first} to {last} {})", cause.part, window.unit)
+}

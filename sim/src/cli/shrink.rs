@@ -1,0 +1,85 @@
+//! `shrink`: the smallest plan that breaks the same rule.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use super::repro::load;
+use super::{EXIT_BUG, EXIT_OK, EXIT_USAGE};
+use crate::plan::{Plan, Profile};
+use crate::runner::{self, Options};
+use crate::shrink::{Budget, Shrunk, Size, shrink};
+use crate::verdict::{Failure, oracle_name};
+
+/// Shrinks the seed or the plan file `what`; returns the exit code.
+pub(super) fn run(what: &str, profile: Profile, planted: Option<String>, out: Option<PathBuf>, budget: Budget) -> u8 {
+    let mut plan = match load(what, profile) {
+        Ok(plan) => plan,
+        Err(message) => {
+            eprintln!("{message}");
+            return EXIT_USAGE;
+        }
+    };
+    if planted.is_some() {
+        plan.planted = planted;
+    }
+    let failures = runner::run(&plan, Options::default()).failures;
+    if failures.is_empty() {
+        println!("{what} passes: there is nothing to shrink");
+        return EXIT_OK;
+    }
+    match shrink_and_keep(&plan, &failures, out, budget) {
+        Ok(()) => EXIT_BUG,
+        Err(message) => {
+            eprintln!("{message}");
+            EXIT_USAGE
+        }
+    }
+}
+
+/// Shrinks `plan`, writes what comes of it, and says how to run it.
+pub(super) fn shrink_and_keep(
+    plan: &Plan,
+    failures: &[Failure],
+    out: Option<PathBuf>,
+    budget: Budget,
+) -> Result<(), String> {
+    let start = Instant::now();
+    let shrunk = shrink(plan, failures, budget);
+    let path = out.unwrap_or_else(|| PathBuf::from(format!("repro/{:#x}.small.toml", plan.seed)));
+    let kept = keep(&shrunk, &path);
+    println!("{}", told(plan, &shrunk, start.elapsed()));
+    println!("  {}", shrunk.failures[0]);
+    kept.map_err(|error| format!("{} cannot be written: {error}; name another file with --out", path.display()))?;
+    println!(
+        "cargo sim repro {}   # {} {}",
+        path.display(),
+        shrunk.failures[0].oracle,
+        oracle_name(shrunk.failures[0].oracle)
+    );
+    Ok(())
+}
+
+fn keep(shrunk: &Shrunk, path: &Path) -> std::io::Result<()> {
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder)?;
+    }
+    let story = Some(shrunk.failures[0].to_string());
+    std::fs::write(path, Plan { story, ..shrunk.plan.clone() }.to_toml())
+}
+
+fn told(plan: &Plan, shrunk: &Shrunk, elapsed: Duration) -> String {
+    let (before, after) = (Size::of(plan), Size::of(&shrunk.plan));
+    format!(
+        "shrunk from {} operations, {} faults and {} initiators to {}, {} and {} in {} runs and {}.{} s{}",
+        before.operations,
+        before.faults,
+        before.initiators,
+        after.operations,
+        after.faults,
+        after.initiators,
+        shrunk.runs,
+        elapsed.as_secs(),
+        elapsed.subsec_millis() / 100,
+        if shrunk.complete { "" } else { "; the time was up, --shrink-time gives more" },
+    )
+}
