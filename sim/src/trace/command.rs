@@ -24,6 +24,7 @@ pub(super) fn name(operation_code: u8) -> Text {
         0x91 => "SYNCHRONIZE CACHE(16)",
         0x9e => "SERVICE ACTION IN(16)",
         0xa0 => "REPORT LUNS",
+        0xa3 => "MAINTENANCE IN",
         0xa8 => "READ(12)",
         0xaa => "WRITE(12)",
         0xaf => "VERIFY(12)",
