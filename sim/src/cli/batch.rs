@@ -70,6 +70,7 @@ pub(super) fn run(batch: &Batch, shrink: Option<Budget>) -> u8 {
     }
     // What differs from run to run cannot be told smaller from gone.
     if failures[0].oracle == "S7" {
+        print!("{}", super::trace::part(&plan));
         println!("{}", repro_command(&plan, &failures[0]));
         return EXIT_NOT_DETERMINISTIC;
     }

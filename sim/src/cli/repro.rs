@@ -27,12 +27,14 @@ pub(super) fn run(what: &str, trace: Option<PathBuf>, profile: Profile, planted:
             return EXIT_USAGE;
         }
     };
+    let watch = file.map(|file| super::trace::write_to(&plan, file));
     println!("{}", describe(&plan));
-    let verdict = runner::run(&plan, Options { trace: file, ..Options::default() });
+    let verdict = runner::run(&plan, Options { watch, ..Options::default() });
     let again = runner::run(&plan, Options::default());
     tell(&verdict);
     if again.trace_hash != verdict.trace_hash {
         println!("S7: a second run has the hash {:032x}", again.trace_hash);
+        print!("{}", super::trace::part(&plan));
         return EXIT_NOT_DETERMINISTIC;
     }
     let Some(failure) = verdict.failures.first() else {
