@@ -1,6 +1,6 @@
 //! Makes the plan of a failure small: first faults, then operations, then nodes, then parameters.
 //!
-//! A plan is a tree of TOML. An [`Edit`] takes a part of it away, so that it becomes its default, or halves a number. A
+//! A plan is a tree of TOML. An edit takes a part of it away, so that it becomes its default, or halves a number. A
 //! pass tries edits in big groups first and in ever smaller ones after, and keeps a group if the run still breaks the
 //! same rule (delta debugging, of which only the "complement" half is needed, as every draw is keyed and one part of a
 //! plan moves no other). What is tried, and in which order, does not depend on how many are tried at a time.

@@ -2,7 +2,7 @@
 
 use super::repro::load;
 use super::{EXIT_BUG, EXIT_OK, EXIT_USAGE};
-use crate::plan::{Plan, Profile};
+use crate::plan::Profile;
 use crate::runner::{self, Options};
 use crate::shrink::{Cause, Size, causes};
 use crate::verdict::oracle_name;
@@ -12,8 +12,8 @@ const OPERATIONS_MAX: usize = 100;
 
 /// Explains the failure of the seed or the plan file `what`; returns the exit code.
 pub(super) fn run(what: &str, profile: Profile, planted: Option<String>, jobs: usize) -> u8 {
-    let plan = match load(what, profile) {
-        Ok(plan) => Plan { planted: planted.or_else(|| plan.planted.clone()), ..plan },
+    let plan = match load(what, profile, planted.as_deref()) {
+        Ok(plan) => plan,
         Err(message) => {
             eprintln!("{message}");
             return EXIT_USAGE;

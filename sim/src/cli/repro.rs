@@ -10,16 +10,13 @@ use crate::verdict::{Verdict, oracle_name};
 
 /// Runs the seed or the plan file `what`; returns the exit code.
 pub(super) fn run(what: &str, trace: Option<PathBuf>, profile: Profile, planted: Option<String>) -> u8 {
-    let mut plan = match load(what, profile) {
+    let plan = match load(what, profile, planted.as_deref()) {
         Ok(plan) => plan,
         Err(message) => {
             eprintln!("{message}");
             return EXIT_USAGE;
         }
     };
-    if planted.is_some() {
-        plan.planted = planted;
-    }
     let file = match trace.as_ref().map(File::create).transpose() {
         Ok(file) => file,
         Err(error) => {
@@ -45,17 +42,22 @@ pub(super) fn run(what: &str, trace: Option<PathBuf>, profile: Profile, planted:
     EXIT_BUG
 }
 
-/// The plan of a seed, or of a file.
-pub(super) fn load(what: &str, profile: Profile) -> Result<Plan, String> {
-    if what.ends_with(".toml") {
-        let text = std::fs::read_to_string(what).map_err(|error| format!("{what} cannot be read: {error}"))?;
-        let plan = Plan::from_toml(&text).map_err(|error| format!("{what} is not a plan: {error}"))?;
-        return match plan.planted.as_deref().map(super::planted_name) {
-            Some(Err(message)) => Err(format!("{what}: {message}")),
-            _ => Ok(plan),
-        };
+/// The plan of a seed, or of a file, with the bug `planted` instead of its own.
+pub(super) fn load(what: &str, profile: Profile, planted: Option<&str>) -> Result<Plan, String> {
+    let mut plan = if what.ends_with(".toml") { read(what)? } else { Plan::generate(parse_seed(what)?, profile) };
+    if let Some(name) = planted {
+        plan.planted = Some(name.to_owned());
     }
-    Ok(Plan::generate(parse_seed(what)?, profile))
+    Ok(plan)
+}
+
+fn read(file: &str) -> Result<Plan, String> {
+    let text = std::fs::read_to_string(file).map_err(|error| format!("{file} cannot be read: {error}"))?;
+    let plan = Plan::from_toml(&text).map_err(|error| format!("{file} is not a plan: {error}"))?;
+    match plan.planted.as_deref().map(super::planted_name) {
+        Some(Err(message)) => Err(format!("{file}: {message}")),
+        _ => Ok(plan),
+    }
 }
 
 fn describe(plan: &Plan) -> String {

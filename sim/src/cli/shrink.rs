@@ -12,28 +12,27 @@ use crate::verdict::{Failure, oracle_name};
 
 /// Shrinks the seed or the plan file `what`; returns the exit code.
 pub(super) fn run(what: &str, profile: Profile, planted: Option<String>, out: Option<PathBuf>, budget: Budget) -> u8 {
-    let mut plan = match load(what, profile) {
-        Ok(plan) => plan,
-        Err(message) => {
-            eprintln!("{message}");
-            return EXIT_USAGE;
-        }
-    };
-    if planted.is_some() {
-        plan.planted = planted;
-    }
+    shrink_what(what, profile, planted.as_deref(), out, budget).unwrap_or_else(|message| {
+        eprintln!("{message}");
+        EXIT_USAGE
+    })
+}
+
+fn shrink_what(
+    what: &str,
+    profile: Profile,
+    planted: Option<&str>,
+    out: Option<PathBuf>,
+    budget: Budget,
+) -> Result<u8, String> {
+    let plan = load(what, profile, planted)?;
     let failures = runner::run(&plan, Options::default()).failures;
     if failures.is_empty() {
         println!("{what} passes: there is nothing to shrink");
-        return EXIT_OK;
+        return Ok(EXIT_OK);
     }
-    match shrink_and_keep(&plan, &failures, out, budget) {
-        Ok(()) => EXIT_BUG,
-        Err(message) => {
-            eprintln!("{message}");
-            EXIT_USAGE
-        }
-    }
+    shrink_and_keep(&plan, &failures, out, budget)?;
+    Ok(EXIT_BUG)
 }
 
 /// Shrinks `plan`, writes what comes of it, and says how to run it.

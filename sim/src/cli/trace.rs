@@ -70,11 +70,7 @@ pub(super) struct RunArgs {
 impl RunArgs {
     /// The plan that `what` names.
     pub(super) fn plan(&self, what: &str) -> Result<Plan, String> {
-        let mut plan = load(what, self.profile)?;
-        if self.planted.is_some() {
-            plan.planted.clone_from(&self.planted);
-        }
-        Ok(plan)
+        load(what, self.profile, self.planted.as_deref())
     }
 }
 
