@@ -13,6 +13,7 @@
 //! | [`initiator`] | well-behaved and hostile initiators with a codec of their own |
 //! | [`history`], [`tap`], [`trace`] | what is kept of a run: commands, bytes, everything |
 //! | [`oracle`] | what judges it |
+//! | [`paths`] | what of core a run went through |
 //! | [`random`] | keyed draws |
 //! | [`cli`] | `cargo sim` |
 #![forbid(unsafe_code)]
@@ -27,6 +28,7 @@ pub mod history;
 pub mod initiator;
 pub mod network;
 pub mod oracle;
+pub mod paths;
 pub mod plan;
 pub mod random;
 pub mod runner;

@@ -10,6 +10,7 @@ use crate::chunk::Chunk;
 use crate::initiator::Violation;
 use crate::oracle::Finding;
 use crate::oracle::wire::WireOracle;
+use crate::paths::Paths;
 use crate::plan::Plan;
 use crate::runtime::EventSink;
 use crate::tap::Tap;
@@ -24,12 +25,13 @@ pub(super) struct Observers {
 struct Watch {
     wire: WireOracle,
     violations: Rc<RefCell<Vec<Violation>>>,
+    paths: Paths,
 }
 
 impl Observers {
     pub(super) fn new(plan: &Plan, violations: Rc<RefCell<Vec<Violation>>>) -> Self {
         let wire = WireOracle::new(&plan.target.limits());
-        Self { watch: Rc::new(RefCell::new(Watch { wire, violations })) }
+        Self { watch: Rc::new(RefCell::new(Watch { wire, violations, paths: Paths::default() })) }
     }
 
     /// Sees every byte.
@@ -40,13 +42,22 @@ impl Observers {
     /// Sees every event of core.
     pub(super) fn sink(&self) -> EventSink {
         let watch = self.watch.clone();
-        Rc::new(RefCell::new(move |at: Duration, event: &Event| watch.borrow_mut().with(|wire| wire.event(at, event))))
+        Rc::new(RefCell::new(move |at: Duration, event: &Event| {
+            let mut watch = watch.borrow_mut();
+            watch.paths.event(event);
+            watch.with(|wire| wire.event(at, event));
+        }))
     }
 
     /// Hears of each death of the target's process.
     pub(super) fn process_ended(&self) -> Rc<dyn Fn()> {
         let watch = self.watch.clone();
         Rc::new(move || watch.borrow_mut().with(WireOracle::process_ended))
+    }
+
+    /// The paths that core took.
+    pub(super) fn paths(&self) -> Vec<u32> {
+        self.watch.borrow().paths.seen()
     }
 
     /// The run is over: what was wrong and has not been told.
