@@ -1,6 +1,7 @@
 //! The command line.
 
 mod batch;
+mod bisect;
 mod checkout;
 mod explain;
 mod files;
@@ -95,6 +96,17 @@ enum Command {
         #[command(flatten)]
         common: Common,
     },
+    /// Finds the commit since which a plan fails, with `git bisect` in a worktree of its own.
+    Bisect {
+        /// The plan (repro/0x1f.small.toml); it has to fail at the bad commit and to pass at the good one.
+        plan: PathBuf,
+        /// A commit where it passes.
+        #[arg(long)]
+        good: String,
+        /// A commit where it fails.
+        #[arg(long, default_value = "HEAD")]
+        bad: String,
+    },
     /// Checks the checker: planted anomalies must be rejected, good histories accepted.
     SelfTest,
     /// Measures the simulator's power: how many seeds until each planted bug is found.
@@ -174,6 +186,7 @@ fn dispatch(command: Command) -> u8 {
         Command::Explain { what, common } => {
             self_test_first(|| explain::run(&what, common.profile, common.planted, jobs(common.jobs)))
         }
+        Command::Bisect { plan, good, bad } => bisect::run(&plan, &good, &bad),
         Command::SelfTest => self_test(),
         Command::Mutants { seeds, seed_base, repeats, only, json, jobs: count, profile } => {
             let effort = mutants::Effort { seeds, seed_base, repeats: repeats.get(), jobs: jobs(count), profile };
