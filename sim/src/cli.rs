@@ -9,12 +9,15 @@ mod junit;
 mod markdown;
 mod merge;
 mod mutants;
+mod pcap;
 mod record;
 mod report;
 mod repro;
 mod run;
 mod shard;
 mod shrink;
+mod timeline;
+mod trace;
 
 use std::io::Write;
 use std::num::{NonZeroU64, NonZeroUsize};
@@ -133,6 +136,12 @@ enum Command {
         #[arg(long, value_enum, default_value_t = Profile::Full)]
         profile: Profile,
     },
+    /// Shows what happened in a run, in short lines; or where two runs part.
+    Trace(trace::TraceArgs),
+    /// Draws a run as one HTML page: open it in any browser.
+    Timeline(timeline::TimelineArgs),
+    /// Writes what passes on the simulated wire into a capture file (pcapng), for Wireshark and tshark.
+    Pcap(pcap::PcapArgs),
     /// Prints the plan of a seed.
     Plan {
         /// The seed.
@@ -192,6 +201,9 @@ fn dispatch(command: Command) -> u8 {
             let effort = mutants::Effort { seeds, seed_base, repeats: repeats.get(), jobs: jobs(count), profile };
             self_test_first(|| mutants::run(&effort, only.as_deref(), json.as_deref()))
         }
+        Command::Timeline(args) => timeline::run(&args),
+        Command::Pcap(args) => pcap::run(&args),
+        Command::Trace(args) => trace::run(args),
         Command::Plan { seed, profile } => {
             print!("{}", Plan::generate(seed, profile).to_toml());
             EXIT_OK

@@ -21,7 +21,7 @@ use crate::initiator::World;
 use crate::network::{Network, SimWire};
 use crate::plan::{Panicker, Plan, TARGET_NAME, TargetPlan, UnitKind, UnitPlan};
 use crate::runtime::{EventSink, Events, Process, ProcessParts, SimRuntime};
-use crate::trace::{Entity, Trace};
+use crate::trace::{Entity, Fact, Trace};
 
 /// How long a clean stop may take beyond its own deadline before it is killed.
 const STOP_PATIENCE: Duration = Duration::from_secs(120);
@@ -342,7 +342,7 @@ impl Cluster {
 
     fn record(&self, event: HistoryEvent) {
         let at = self.state.parts.executor.clock().now();
-        self.state.parts.trace.borrow_mut().record(at, Entity::World, &death_name(&event));
+        self.state.parts.trace.borrow_mut().record(at, Entity::World, &Fact::Process(death_name(&event)));
         self.state.parts.history.borrow_mut().events.push(event);
     }
 

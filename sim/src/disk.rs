@@ -29,9 +29,12 @@ use crate::executor::Clock;
 use crate::history::{Event, History};
 use crate::random::Draws;
 use crate::runtime::SimBuf;
-use crate::trace::{Entity, Trace};
+use crate::trace::{Entity, Fact, Trace};
 use fault::{Faults, Moves, Verdict};
 use image::{Image, Volatile};
+
+/// What becomes of an operation at first.
+const ISSUED: &str = "issued";
 
 /// How fast a disk is.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -324,6 +327,7 @@ impl Device {
             Kind::Flush(_) => Part::Flush,
         };
         let now = self.clock.now();
+        self.record(&operation, ISSUED);
         if state.faults.hangs(part) {
             self.record(&operation, "hangs");
             state.hung.push(operation);
@@ -485,8 +489,11 @@ impl Device {
             Kind::Write(Durability::Durable) => "durable-write",
             Kind::Flush(_) => "flush",
         };
-        let event = (what, how, operation.offset_bytes, operation.range.len());
-        self.trace.borrow_mut().record(self.clock.now(), Entity::Disk(self.lun), &event);
+        let (offset_bytes, length_bytes) = (operation.offset_bytes, operation.range.len());
+        let fact = Fact::Disk { what, how, offset_bytes, length_bytes };
+        let (at, entity, mut trace) = (self.clock.now(), Entity::Disk(self.lun), self.trace.borrow_mut());
+        // That it was issued follows from what the core did; what becomes of it does not.
+        if how == ISSUED { trace.note(at, entity, &fact) } else { trace.record(at, entity, &fact) }
     }
 }
 

@@ -9,7 +9,7 @@ use crate::executor::Executor;
 use crate::network::{Direction, NEVER, Network};
 use crate::plan::{Fault, FaultKind, Plan, Trigger};
 use crate::random::Draws;
-use crate::trace::{Entity, Trace};
+use crate::trace::{Entity, Fact, Trace};
 
 /// The faults of a run.
 #[derive(Clone)]
@@ -82,7 +82,8 @@ impl Faults {
         }
         self.struck.set(self.struck.get() + 1);
         let at = self.executor.clock().now();
-        self.trace.borrow_mut().record(at, Entity::Fault(fault.id), &fault_name(&fault.kind));
+        let fact = Fact::Fault { name: fault_name(&fault.kind), fault: &fault };
+        self.trace.borrow_mut().record(at, Entity::Fault(fault.id), &fact);
         if self.strike_network(&fault).await {
             return;
         }

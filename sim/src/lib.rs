@@ -12,6 +12,7 @@
 //! | [`faults`] | lets the plan's faults strike |
 //! | [`initiator`] | well-behaved and hostile initiators with a codec of their own |
 //! | [`history`], [`tap`], [`trace`] | what is kept of a run: commands, bytes, everything |
+//! | [`pcap`], [`timeline`] | the simulated wire as a capture; a run as a page |
 //! | [`oracle`] | what judges it |
 //! | [`paths`] | what of core a run went through |
 //! | [`random`] | keyed draws |
@@ -29,11 +30,13 @@ pub mod initiator;
 pub mod network;
 pub mod oracle;
 pub mod paths;
+pub mod pcap;
 pub mod plan;
 pub mod random;
 pub mod runner;
 pub mod runtime;
 pub mod shrink;
 pub mod tap;
+pub mod timeline;
 pub mod trace;
 pub mod verdict;

@@ -22,7 +22,7 @@ use std::time::Duration;
 use crate::executor::Clock;
 use crate::random::Draws;
 use crate::tap::Tap;
-use crate::trace::{Entity, Trace};
+use crate::trace::{Entity, Fact, Trace};
 use pipe::Pipe;
 
 /// "For ever", as a point in time.
@@ -138,20 +138,26 @@ impl Network {
         let now = state.clock.now();
         let fault = state.connects.borrow().get(&initiator).copied().filter(|&(_, until)| now < until);
         match fault {
-            Some((ConnectFault::Refused, _)) => return Err(io::ErrorKind::ConnectionRefused.into()),
+            Some((ConnectFault::Refused, _)) => {
+                self.note(Entity::Initiator(initiator), &Fact::ConnectFailed { silent: false });
+                return Err(io::ErrorKind::ConnectionRefused.into());
+            }
             Some((ConnectFault::Hangs, until)) => {
+                self.note(Entity::Initiator(initiator), &Fact::ConnectFailed { silent: true });
                 state.clock.sleep_until(until).await;
                 return Err(io::ErrorKind::TimedOut.into());
             }
             Some((ConnectFault::AcceptFails, _)) | None => {}
         }
         if !state.listener.borrow().powered {
+            self.note(Entity::Initiator(initiator), &Fact::ConnectFailed { silent: true });
             while !state.listener.borrow().powered {
                 state.clock.sleep(Duration::from_millis(100)).await;
             }
             return Err(io::ErrorKind::TimedOut.into());
         }
         if !state.listener.borrow().up {
+            self.note(Entity::Initiator(initiator), &Fact::ConnectFailed { silent: false });
             return Err(io::ErrorKind::ConnectionRefused.into());
         }
         let connection = self.open(initiator);
@@ -192,7 +198,7 @@ impl Network {
             connection.pipe(direction).borrow_mut().cut_off_after(bytes);
         }
         state.connections.borrow_mut().insert(id, connection.clone());
-        self.record(id, "connect", 0, 0);
+        self.record(id, &Fact::Connect { initiator });
         connection
     }
 
@@ -229,6 +235,7 @@ impl Network {
             }
             let connection = self.state.connections.borrow().get(&id).cloned();
             if let Some(connection) = connection {
+                self.note(Entity::Connection(id), &Fact::Network("accepted"));
                 self.state.tap.borrow_mut().opened(id, self.state.clock.now(), connection.initiator);
                 let initiator = connection.initiator;
                 return (SimStream::new(self.clone(), connection), initiator);
@@ -378,8 +385,13 @@ impl Network {
         self.state.clock.now()
     }
 
-    fn record(&self, connection: u64, what: &'static str, bytes: u64, check: u64) {
-        self.state.trace.borrow_mut().network(self.now(), Entity::Connection(connection), what, bytes, check);
+    fn record(&self, connection: u64, fact: &Fact<'_>) {
+        self.state.trace.borrow_mut().record(self.now(), Entity::Connection(connection), fact);
+    }
+
+    /// For who watches: nothing that [`Self::record`] does not imply.
+    fn note(&self, entity: Entity, fact: &Fact<'_>) {
+        self.state.trace.borrow_mut().note(self.now(), entity, fact);
     }
 
     fn tap_closed(&self, connection: &Connection) {
@@ -393,7 +405,7 @@ impl Network {
         if !connection.target_open.replace(false) {
             return;
         }
-        self.record(connection.id, if reset { "target-reset" } else { "target-close" }, 0, 0);
+        self.record(connection.id, &Fact::Network(if reset { "target-reset" } else { "target-close" }));
         if reset {
             let at = connection.to_initiator.borrow_mut().arrival(self.now());
             connection.reset_initiator(at);
@@ -420,7 +432,7 @@ impl Network {
             .into_iter()
             .any(|direction| connection.pipe(direction).borrow_mut().take_cut_off());
         if reached {
-            self.record(connection.id, "reset", 0, 0);
+            self.record(connection.id, &Fact::Network("reset"));
             self.reset_target(connection);
             connection.reset_initiator(self.now());
         }

@@ -435,6 +435,16 @@ pub enum FaultKind {
     },
 }
 
+impl FaultKind {
+    /// The fault as a plan has it, on one line.
+    #[must_use]
+    pub fn to_words(&self) -> String {
+        let json = serde_json::to_string(self).unwrap_or_default();
+        let fields = json.strip_prefix('{').and_then(|json| json.strip_suffix('}')).unwrap_or(&json);
+        fields.replace('"', "").replace(':', "=").replace(',', ", ")
+    }
+}
+
 /// A task of the target that panics.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -446,6 +456,13 @@ pub enum Panicker {
 }
 
 impl Plan {
+    /// The auditor's number: it is one initiator more.
+    #[must_use]
+    pub fn auditor(&self) -> u32 {
+        let after = self.initiators.iter().map(|initiator| initiator.index + 1).max().unwrap_or(0);
+        after.max(self.links.len() as u32)
+    }
+
     /// Reads a plan.
     ///
     /// # Errors

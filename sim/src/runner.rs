@@ -7,7 +7,6 @@
 mod observers;
 
 use std::cell::{Cell, RefCell};
-use std::fs::File;
 use std::pin::pin;
 use std::rc::Rc;
 use std::time::Duration;
@@ -16,14 +15,14 @@ use futures_util::future::{Either, maybe_done, select};
 use quintain_core::planted;
 
 use crate::cluster::{Cluster, ClusterParts, Death, SimWorld};
-use crate::executor::{self, Executor, Lost};
+use crate::executor::{self, Clock, Executor, Lost};
 use crate::faults::Faults;
 use crate::history::Event as HistoryEvent;
-use crate::initiator::{self, Phase, Report, Shared};
+use crate::initiator::{self, Ear, Heard, Phase, Report, Shared};
 use crate::network::{Cut, Link, Network};
 use crate::oracle;
 use crate::plan::{Ending, Plan, TARGET_NAME, UnitPlan};
-use crate::trace::{Entity, Trace};
+use crate::trace::{Entity, Fact, Trace, Watch};
 use crate::verdict::{Failure, Stats, Verdict};
 use observers::Observers;
 
@@ -56,8 +55,8 @@ const FAILURES_MAX: usize = 20;
 /// What a run needs besides its plan.
 #[derive(Default)]
 pub struct Options {
-    /// Where to write the trace to.
-    pub trace: Option<File>,
+    /// Who is told of everything that happens.
+    pub watch: Option<Box<dyn Watch>>,
     /// Real time for the run; zero: two minutes.
     pub limit: Duration,
 }
@@ -70,7 +69,7 @@ pub fn run(plan: &Plan, options: Options) -> Verdict {
     let result = executor::run(seed, limit, move |executor| async move {
         let bug = plan.planted.as_deref().map(|name| planted_bug(name).expect("the command line checked the name"));
         planted::select(bug);
-        Run::new(plan, executor, options.trace).play().await
+        Run::new(plan, executor, options.watch).play().await
     });
     let message = match result {
         Ok(verdict) => return verdict,
@@ -86,16 +85,21 @@ pub fn planted_bug(name: &str) -> Option<planted::Bug> {
     planted::CATALOGUE.iter().find(|entry| entry.name == name).map(|entry| entry.bug)
 }
 
-/// The auditor is one initiator more.
-fn auditor(plan: &Plan) -> u32 {
-    let after = plan.initiators.iter().map(|initiator| initiator.index + 1).max().unwrap_or(0);
-    after.max(plan.links.len() as u32)
+/// Tells the trace what the initiators do and see.
+fn ear(clock: Clock, trace: Rc<RefCell<Trace>>) -> Ear {
+    Ear::new(move |heard| {
+        let fact = match *heard {
+            Heard::Event(event, tag) => Fact::History { event, tag },
+            Heard::Violation(oracle, message) => Fact::Failure { oracle, message },
+        };
+        trace.borrow_mut().note(clock.now(), Entity::World, &fact);
+    })
 }
 
 /// The path of each initiator and, behind these, of the auditor.
 fn links(plan: &Plan) -> Vec<Link> {
     let mut links = plan.links.clone();
-    links.resize(auditor(plan) as usize, Link::default());
+    links.resize(plan.auditor() as usize, Link::default());
     links.push(AUDIT_LINK);
     links
 }
@@ -115,17 +119,17 @@ struct Run {
 }
 
 impl Run {
-    fn new(plan: Plan, executor: Executor, trace_file: Option<File>) -> Self {
-        let trace: Rc<RefCell<Trace>> = Rc::default();
-        if let Some(file) = trace_file {
-            trace.borrow_mut().write_to(file);
-        }
+    fn new(plan: Plan, executor: Executor, watch: Option<Box<dyn Watch>>) -> Self {
+        let trace = Rc::new(RefCell::new(Trace::new(watch)));
         let units = plan.units.iter().map(UnitPlan::unit).collect();
         let mut shared = Shared::new(plan.seed, TARGET_NAME, units);
         shared.pool_share_bytes = plan.target.pool_bytes / plan.target.pool_shares.max(1) as usize;
         shared.stall_bytes = plan.target.stall_bytes;
         shared.initiator_stall = Duration::from_millis(plan.target.initiator_stall_ms);
-        let observers = Observers::new(&plan, shared.violations.clone());
+        if trace.borrow().is_watched() {
+            shared.ear = ear(executor.clock(), trace.clone());
+        }
+        let observers = Observers::new(&plan, shared.violations.clone(), trace.clone());
         let network = Network::new(executor.clock(), plan.seed, links(&plan), trace.clone(), observers.tap());
         let parts = ClusterParts {
             executor: executor.clone(),
@@ -200,7 +204,7 @@ impl Run {
     /// The trace, and the stories of failures that have no other time, tell the phase.
     fn enter(&self, phase: &'static str) {
         self.phase.set(phase);
-        self.trace.borrow_mut().record(self.executor.clock().now(), Entity::World, &phase);
+        self.trace.borrow_mut().record(self.executor.clock().now(), Entity::World, &Fact::Phase(phase));
     }
 
     /// What has gone wrong so far went wrong without any fault.
@@ -240,7 +244,7 @@ impl Run {
     async fn audit(&self) -> bool {
         self.enter("audit");
         self.shared.phase.set(Phase::Audit);
-        let world = SimWorld::new(&self.executor, &self.network, auditor(&self.plan));
+        let world = SimWorld::new(&self.executor, &self.network, self.plan.auditor());
         let (shared, units) = (self.shared.clone(), self.plan.units.iter().map(UnitPlan::unit).collect::<Vec<_>>());
         let audit = self.executor.on_node("auditor", async move { initiator::audit(world, shared, &units).await });
         match select(pin!(audit), self.executor.clock().sleep(RECOVERY_MAX)).await {
@@ -289,11 +293,15 @@ impl Run {
         failures.extend(self.observers.finish().into_iter().map(finding));
         failures.truncate(FAILURES_MAX);
         let mut trace = self.trace.borrow_mut();
-        let now = self.executor.clock().now();
-        for event in &history.events {
-            trace.history(now, event);
+        history.events.iter().for_each(|event| trace.history(event));
+        if trace.is_watched() {
+            // What was found only now was told by nobody yet.
+            let at = self.executor.clock().now();
+            for Failure { oracle, message } in &failures {
+                trace.note(at, Entity::World, &Fact::Failure { oracle, message });
+            }
         }
-        trace.flush();
+        trace.finish();
         let (stats, paths) = (self.stats(&trace, &history.events), self.observers.paths());
         Verdict { failures, trace_hash: trace.hash(), stats, paths }
     }
@@ -319,6 +327,8 @@ impl Run {
     }
 
     fn fail(&self, oracle: &'static str, message: String) {
+        let at = self.executor.clock().now();
+        self.trace.borrow_mut().note(at, Entity::World, &Fact::Failure { oracle, message: &message });
         self.failures.borrow_mut().push(Failure { oracle, message });
     }
 }

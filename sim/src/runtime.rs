@@ -18,7 +18,7 @@ use crate::executor::{Executor, PlannedPanic};
 use crate::network::{Network, Parked, SimStream};
 use crate::plan::Panicker;
 use crate::random::Draws;
-use crate::trace::{Entity, Trace};
+use crate::trace::{Entity, Fact, Trace};
 
 /// What a buffer holds before anybody wrote to it (oracle B4): no sound stamp, and not zero.
 const POISON: u64 = 0xbadd_ecaf_5eed_f00d;
@@ -364,7 +364,7 @@ impl Runtime for SimRuntime {
             return;
         }
         let at = self.process.executor.clock().now();
-        self.process.trace.borrow_mut().record(at, Entity::Target, event);
+        self.process.trace.borrow_mut().record(at, Entity::Target, &Fact::Core(event));
         (self.process.sink.borrow_mut())(at, event);
         self.process.events.add();
         self.process.may_panic(event);

@@ -1,13 +1,34 @@
-//! The trace: a 128-bit hash chain over everything that happens, always on, and the events themselves on request.
+//! The trace: a 128-bit hash chain over everything that happens, always on, and what happened itself for whoever watches.
 //!
-//! Two runs of one plan are the same run exactly when their hashes agree (S7).
+//! Two runs of one plan are the same run exactly when their hashes agree (S7). A [`Watch`] hears of each fact while it
+//! happens: [`Recorder`] makes typed events of them, [`crate::pcap`] packets.
 
-use std::fmt::{self, Debug, Write as _};
+mod chain;
+mod command;
+mod core_event;
+mod diff;
+mod entry;
+mod filter;
+mod line;
+mod pdu;
+mod recorder;
+
+pub use diff::{Difference, difference};
+pub use entry::Entry;
+pub use filter::{Filter, Follow};
+pub(crate) use line::said;
+pub use line::{Line, line};
+pub use recorder::Recorder;
+
+use std::fmt;
 use std::hash::{Hash, Hasher};
-use std::io::{BufWriter, Write};
 use std::time::Duration;
 
+use quintain_core::event::Event as CoreEvent;
+
 use crate::history::{Event as HistoryEvent, Outcome, Sector};
+use crate::plan::Fault;
+use chain::Chain;
 
 /// Whom an event is about.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -22,6 +43,8 @@ pub enum Entity {
     Disk(u16),
     /// A fault of the plan.
     Fault(u32),
+    /// An initiator of the plan; the auditor is the one behind the last.
+    Initiator(u32),
 }
 
 impl fmt::Display for Entity {
@@ -32,8 +55,117 @@ impl fmt::Display for Entity {
             Self::Connection(id) => write!(f, "connection {id}"),
             Self::Disk(lun) => write!(f, "disk {lun}"),
             Self::Fault(id) => write!(f, "fault {id}"),
+            Self::Initiator(number) => write!(f, "initiator {number}"),
         }
     }
+}
+
+/// What happened.
+#[derive(Clone, Copy, Debug)]
+pub enum Fact<'a> {
+    /// The run enters a phase.
+    Phase(&'static str),
+    /// The target's process dies or comes back.
+    Process(&'static str),
+    /// The core says so.
+    Core(&'a CoreEvent),
+    /// A fault strikes.
+    Fault {
+        /// Its kind.
+        name: &'static str,
+        /// The fault itself.
+        fault: &'a Fault,
+    },
+    /// Something happens to an operation of a disk.
+    Disk {
+        /// Read, write, durable write or flush.
+        what: &'static str,
+        /// What becomes of it.
+        how: &'static str,
+        /// Where, in bytes.
+        offset_bytes: u64,
+        /// How much, in bytes.
+        length_bytes: usize,
+    },
+    /// Something happens to a connection.
+    Network(&'static str),
+    /// Bytes pass at an end of a connection.
+    Bytes {
+        /// At which end and which way.
+        way: Way,
+        /// The bytes.
+        bytes: &'a [u8],
+        /// Their CRC-32C; only what is hashed has one.
+        check: u32,
+    },
+    /// An initiator connects: the connection is there.
+    Connect {
+        /// Which initiator of the plan.
+        initiator: u32,
+    },
+    /// A connection could not be opened.
+    ConnectFailed {
+        /// No answer came; otherwise it was refused.
+        silent: bool,
+    },
+    /// What an initiator does or sees. A command that is sent has a tag.
+    History {
+        /// What.
+        event: &'a HistoryEvent,
+        /// Initiator Task Tag.
+        tag: Option<u32>,
+    },
+    /// A rule was broken, or was found to be broken.
+    Failure {
+        /// Which.
+        oracle: &'static str,
+        /// The story.
+        message: &'a str,
+    },
+}
+
+/// Where bytes pass.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Way {
+    /// An initiator's bytes leave it.
+    InitiatorSent,
+    /// The target consumes them.
+    TargetReceived,
+    /// The target's bytes leave it.
+    TargetSent,
+    /// An initiator consumes them.
+    InitiatorReceived,
+}
+
+impl Hash for Fact<'_> {
+    /// Only what [`Trace::record`] takes has anything to hash.
+    fn hash<H: Hasher>(&self, chain: &mut H) {
+        match *self {
+            Self::Phase(name) | Self::Process(name) | Self::Fault { name, .. } => name.hash(chain),
+            Self::Core(event) => event.hash(chain),
+            Self::Disk { what, how, offset_bytes, length_bytes } => {
+                (what, how, offset_bytes, length_bytes).hash(chain);
+            }
+            Self::Network(what) => hash_network(chain, what, 0, 0),
+            Self::Connect { .. } => hash_network(chain, "connect", 0, 0),
+            Self::Bytes { way, bytes, check } => {
+                let what = if way == Way::TargetReceived { "received" } else { "sent" };
+                hash_network(chain, what, bytes.len() as u64, check);
+            }
+            Self::ConnectFailed { .. } | Self::History { .. } | Self::Failure { .. } => {}
+        }
+    }
+}
+
+fn hash_network(chain: &mut impl Hasher, what: &str, bytes: u64, check: u32) {
+    chain.write(what.as_bytes());
+    chain.write_u64(bytes << 32 | u64::from(check));
+}
+
+/// Hears of everything that happens in a run, while it happens.
+pub trait Watch: Send {
+    /// This happened.
+    fn fact(&mut self, at: Duration, entity: Entity, fact: &Fact<'_>);
 }
 
 /// The trace of a run.
@@ -41,41 +173,40 @@ impl fmt::Display for Entity {
 pub struct Trace {
     chain: Chain,
     events: u64,
-    file: Option<BufWriter<std::fs::File>>,
+    watch: Option<Box<dyn Watch>>,
 }
 
 impl Trace {
-    /// Writes each event as one line of JSON to `file`, too.
-    pub fn write_to(&mut self, file: std::fs::File) {
-        self.file = Some(BufWriter::new(file));
+    /// A trace that tells `watch`, too.
+    #[must_use]
+    pub fn new(watch: Option<Box<dyn Watch>>) -> Self {
+        Self { watch, ..Self::default() }
     }
 
-    /// Adds an event.
-    pub fn record(&mut self, at: Duration, entity: Entity, event: &(impl Hash + Debug)) {
+    /// Somebody is told of each fact.
+    #[must_use]
+    pub fn is_watched(&self) -> bool {
+        self.watch.is_some()
+    }
+
+    /// Adds a fact.
+    pub fn record(&mut self, at: Duration, entity: Entity, fact: &Fact<'_>) {
         self.events += 1;
         self.chain.write_u64(nanoseconds(at));
         entity.hash(&mut self.chain);
-        event.hash(&mut self.chain);
-        if self.file.is_some() {
-            self.write_line(at, entity, &format!("{event:?}"));
+        fact.hash(&mut self.chain);
+        self.note(at, entity, fact);
+    }
+
+    /// Tells a fact that follows from others and is not hashed.
+    pub fn note(&mut self, at: Duration, entity: Entity, fact: &Fact<'_>) {
+        if let Some(watch) = &mut self.watch {
+            watch.fact(at, entity, fact);
         }
     }
 
-    /// Adds an event of the network: `check` stands for the `bytes` bytes that passed.
-    pub fn network(&mut self, at: Duration, entity: Entity, what: &'static str, bytes: u64, check: u64) {
-        self.events += 1;
-        self.chain.write_u64(nanoseconds(at));
-        entity.hash(&mut self.chain);
-        self.chain.write(what.as_bytes());
-        self.chain.write_u64(bytes << 32 | check);
-        if self.file.is_some() {
-            let text = if bytes > 0 { format!("{what} {bytes} bytes, crc32c {check:08x}") } else { what.to_owned() };
-            self.write_line(at, entity, &text);
-        }
-    }
-
-    /// Adds an event of the history.
-    pub fn history(&mut self, at: Duration, event: &HistoryEvent) {
+    /// Adds an event of the history; who watches has heard of it when it happened.
+    pub fn history(&mut self, event: &HistoryEvent) {
         self.events += 1;
         match event {
             HistoryEvent::Return { op, outcome: Outcome::Good { sectors } } => {
@@ -84,16 +215,11 @@ impl Trace {
             }
             other => other.hash(&mut self.chain),
         }
-        if self.file.is_some() {
-            self.write_line(at, Entity::World, &format!("{event:?}"));
-        }
     }
 
-    /// Puts the last lines into the file.
-    pub fn flush(&mut self) {
-        if let Some(file) = &mut self.file {
-            drop(file.flush());
-        }
+    /// The run is over: nobody watches any more. What a run leaves in memory may still hold the trace.
+    pub fn finish(&mut self) {
+        self.watch = None;
     }
 
     /// The hash of everything so far.
@@ -106,22 +232,6 @@ impl Trace {
     #[must_use]
     pub fn events(&self) -> u64 {
         self.events
-    }
-
-    fn write_line(&mut self, at: Duration, entity: Entity, event: &str) {
-        let mut text = String::with_capacity(event.len() + 64);
-        for character in event.chars() {
-            match character {
-                '"' | '\\' => text.extend(['\\', character]),
-                control if control < ' ' => drop(write!(text, "\\u{:04x}", u32::from(control))),
-                other => text.push(other),
-            }
-        }
-        let at_us = at.as_micros();
-        if let Some(file) = &mut self.file {
-            // The trace is a help for a human; a full disk must not change the run.
-            drop(writeln!(file, r#"{{"at_us":{at_us},"entity":"{entity}","event":"{text}"}}"#));
-        }
     }
 }
 
@@ -138,83 +248,27 @@ fn sector_word(sector: Sector) -> u64 {
     }
 }
 
-/// Two lanes of multiply and rotate, fed to each other: not for secrets, good against chance.
-#[derive(Clone, Copy, Default)]
-struct Chain {
-    low: u64,
-    high: u64,
-}
-
-impl Chain {
-    fn value(self) -> u128 {
-        u128::from(self.high) << 64 | u128::from(self.low)
-    }
-}
-
-impl Hasher for Chain {
-    fn finish(&self) -> u64 {
-        self.low ^ self.high
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        for part in bytes.chunks(8) {
-            let mut word = [0; 8];
-            word[..part.len()].copy_from_slice(part);
-            self.write_u64(u64::from_le_bytes(word));
-        }
-        self.write_u64(bytes.len() as u64);
-    }
-
-    fn write_u64(&mut self, word: u64) {
-        let mixed = u128::from(self.low ^ word) * u128::from(0x9e37_79b9_7f4a_7c15_u64);
-        self.low = (mixed as u64).rotate_left(29) ^ self.high;
-        self.high = (self.high.rotate_left(17) ^ (mixed >> 64) as u64)
-            .wrapping_add(word | 1)
-            .wrapping_mul(0xd6e8_feb8_6659_fd93);
-    }
-
-    fn write_u8(&mut self, value: u8) {
-        self.write_u64(value.into());
-    }
-
-    fn write_u16(&mut self, value: u16) {
-        self.write_u64(value.into());
-    }
-
-    fn write_u32(&mut self, value: u32) {
-        self.write_u64(value.into());
-    }
-
-    fn write_usize(&mut self, value: usize) {
-        self.write_u64(value as u64);
-    }
-
-    fn write_isize(&mut self, value: isize) {
-        self.write_u64(value as u64);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn hash_depends_on_time_entity_event_and_order() {
-        let hash = |events: &[(u64, Entity, u8)]| {
+        let hash = |events: &[(u64, Entity, &'static str)]| {
             let mut trace = Trace::default();
             for &(at, entity, event) in events {
-                trace.record(Duration::from_nanos(at), entity, &event);
+                trace.record(Duration::from_nanos(at), entity, &Fact::Phase(event));
             }
             trace.hash()
         };
-        let base = hash(&[(1, Entity::World, 7), (2, Entity::Target, 8)]);
-        assert_eq!(base, hash(&[(1, Entity::World, 7), (2, Entity::Target, 8)]));
+        let base = hash(&[(1, Entity::World, "7"), (2, Entity::Target, "8")]);
+        assert_eq!(base, hash(&[(1, Entity::World, "7"), (2, Entity::Target, "8")]));
         for other in [
-            hash(&[(1, Entity::World, 7), (3, Entity::Target, 8)]),
-            hash(&[(1, Entity::World, 7), (2, Entity::Disk(0), 8)]),
-            hash(&[(1, Entity::World, 7), (2, Entity::Target, 9)]),
-            hash(&[(2, Entity::Target, 8), (1, Entity::World, 7)]),
-            hash(&[(1, Entity::World, 7)]),
+            hash(&[(1, Entity::World, "7"), (3, Entity::Target, "8")]),
+            hash(&[(1, Entity::World, "7"), (2, Entity::Disk(0), "8")]),
+            hash(&[(1, Entity::World, "7"), (2, Entity::Target, "9")]),
+            hash(&[(2, Entity::Target, "8"), (1, Entity::World, "7")]),
+            hash(&[(1, Entity::World, "7")]),
         ] {
             assert_ne!(base, other);
         }

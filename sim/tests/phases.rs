@@ -1,10 +1,10 @@
 //! The phases of a run, as its trace tells them.
 
-use std::fs::{self, File};
-use std::path::Path;
+use std::sync::mpsc;
 
 use quintain_sim::plan::{Fault, FaultKind, Plan, Profile, Trigger};
 use quintain_sim::runner::{self, Options};
+use quintain_sim::trace::{Entry, Recorder};
 
 const WARM_UP_US: u64 = 7_000;
 
@@ -18,15 +18,27 @@ fn plan() -> Plan {
 
 #[test]
 fn no_fault_strikes_in_the_warm_up() {
-    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join("phases.jsonl");
-    let trace = File::create(&path).expect("a directory of our own");
-    let verdict = runner::run(&plan(), Options { trace: Some(trace), ..Options::default() });
+    let (sender, trace) = mpsc::channel();
+    let watch = Recorder::new(&plan(), move |entry| sender.send(entry).expect("it is read below"));
+    let verdict = runner::run(&plan(), Options { watch: Some(Box::new(watch)), ..Options::default() });
     assert!(verdict.failures.is_empty(), "{:?}", verdict.failures);
-    let trace = fs::read_to_string(&path).expect("it was written");
-    let at = |what: &str| trace.lines().position(|line| line.contains(what)).unwrap_or_else(|| panic!("no {what}"));
-    assert!(trace.lines().nth(at("\"fault 0\"")).is_some_and(|line| line.contains("\"at_us\":7001,")));
-    let phases = [r#"\"warm-up\""#, "SessionStarted", r#"\"chaos\""#, r#"\"healed\""#, r#"\"ending\""#, r#"\"end\""#];
-    assert!(phases.map(at).is_sorted(), "{:?}", phases.map(at));
+    let trace: Vec<Entry> = trace.try_iter().collect();
+    let at = |kind: &str, detail: Option<&str>| {
+        let found = trace.iter().position(|entry| entry.kind == kind && entry.detail.as_deref() == detail);
+        found.unwrap_or_else(|| panic!("no {kind} {detail:?}"))
+    };
+    let fault = trace.iter().find(|entry| entry.kind == "fault").expect("there is one");
+    assert_eq!((&*fault.entity, fault.at_us), ("fault 0", WARM_UP_US + 1));
+    let phase = |name| at("phase", Some(name));
+    let order = [
+        phase("warm-up"),
+        at("session-started", Some("normal")),
+        phase("chaos"),
+        phase("healed"),
+        phase("ending"),
+        phase("end"),
+    ];
+    assert!(order.is_sorted(), "{order:?}");
 }
 
 #[test]

@@ -29,6 +29,7 @@ need() {
 # url (of LUN 0); portals are all of them.
 serve() {
     [ -x "$quintain" ] || fail "$quintain is not there: build it with cargo build -p quintain, or set QUINTAIN"
+    : >"$scratch/daemon.out" # else what the last daemon wrote is taken for this one's
     (cd "$scratch" && exec "$quintain" serve "$@" --listen 127.0.0.1:0) >"$scratch/daemon.out" 2>"$scratch/daemon.log" &
     pids+=($!)
     for _ in $(seq 100); do

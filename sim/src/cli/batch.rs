@@ -186,6 +186,7 @@ mod tests {
         });
         let (even, odd) = (halves.next().expect("two"), halves.next().expect("two"));
         assert_eq!(even.seeds + odd.seeds, 12);
+        assert!(whole.paths.len() > 100, "{} paths", whole.paths.len());
         assert_eq!(even.stats.events + odd.stats.events, whole.stats.events);
         assert_eq!(&even.paths | &odd.paths, whole.paths);
         let (mut resumed, _) = outcome(1, |batch| (batch.failures, batch.seeds) = (100, Some(5)));

@@ -32,13 +32,15 @@ pub(super) fn run(what: &str, trace: Option<PathBuf>, profile: Profile, planted:
     };
     let origin = Origin::here(plan.profile, plan.planted.clone(), plan.seed, Shard::WHOLE);
     let header = plan_banner(&origin, &plan);
+    let watch = file.map(|file| super::trace::write_to(&plan, file));
     println!("{header}\n{}", describe(&plan));
-    let verdict = runner::run(&plan, Options { trace: file, ..Options::default() });
+    let verdict = runner::run(&plan, Options { watch, ..Options::default() });
     let again = runner::run(&plan, Options::default());
     tell(&verdict);
     println!("{header}");
     if again.trace_hash != verdict.trace_hash {
         println!("S7: a second run has the hash {:032x}", again.trace_hash);
+        print!("{}", super::trace::part(&plan));
         return EXIT_NOT_DETERMINISTIC;
     }
     let Some(failure) = verdict.failures.first() else {

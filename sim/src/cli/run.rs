@@ -154,7 +154,9 @@ impl Job {
         found.iter().for_each(|(_, found)| self.save(found.seed));
         // What differs from run to run cannot be told smaller from gone.
         let deterministic = first.oracle != "S7";
-        if ended != Ended::Interrupted && deterministic {
+        if !deterministic {
+            print!("{}", super::trace::part(&self.batch.plan(first.seed)));
+        } else if ended != Ended::Interrupted {
             self.shrink(first);
         }
         found.iter().rev().for_each(|(_, found)| println!("{}", origin.repro(found)));

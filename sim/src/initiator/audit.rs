@@ -7,6 +7,9 @@ use super::world::World;
 use crate::history::{Action, Event, Unit};
 use crate::random::Draws;
 
+/// The history numbers the auditors from here on: each audit is an initiator of its own.
+pub(crate) const AUDITORS: u32 = 1_000;
+
 /// Blocks are read back in pieces of this many bytes.
 const PIECE_BYTES: u32 = 64 * 1024;
 /// The first audit of one seed in so many reads all blocks back, the others those that were written and some
@@ -40,7 +43,7 @@ pub async fn audit<W: World>(world: W, shared: Shared, units: &[Unit]) -> Result
     for (id, step) in steps.iter_mut().enumerate() {
         step.id = id as u32;
     }
-    let index = 1_000 + number;
+    let index = AUDITORS + number;
     let plan = InitiatorPlan {
         index,
         name: "iqn.2026-11.invalid.quintain:audit".to_owned(),

@@ -19,8 +19,10 @@ mod shared;
 mod tests;
 pub mod world;
 
+pub(crate) use audit::AUDITORS;
 pub use audit::audit;
 pub use driver::run;
 pub use plan::InitiatorPlan;
-pub use shared::{Phase, Report, Shared, Violation};
+pub(crate) use shared::parse_sense;
+pub use shared::{Ear, Heard, Phase, Report, Shared, Violation};
 pub use world::{Wire, World};

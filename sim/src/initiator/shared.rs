@@ -4,7 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::Duration;
 
-use crate::history::{Event, History, OpId, Unit};
+use crate::history::{Action, Event, History, Nexus, OpId, Unit};
 
 /// Where the run is.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -45,6 +45,40 @@ pub struct Report {
     pub steps_left: u64,
 }
 
+/// What is heard of initiators.
+#[derive(Debug)]
+pub enum Heard<'a> {
+    /// They did or saw this; a command that is sent has this Initiator Task Tag.
+    Event(&'a Event, Option<u32>),
+    /// They complain: the rule, and the story.
+    Violation(&'static str, &'a str),
+}
+
+/// Hears what initiators do and see while they do it; nobody, by default.
+#[derive(Clone, Default)]
+pub struct Ear(Option<Rc<Hear>>);
+
+type Hear = dyn Fn(&Heard<'_>);
+
+impl Ear {
+    /// Somebody who hears.
+    pub fn new(hear: impl Fn(&Heard<'_>) + 'static) -> Self {
+        Self(Some(Rc::new(hear)))
+    }
+
+    fn hear(&self, heard: &Heard<'_>) {
+        if let Some(hear) = &self.0 {
+            hear(heard);
+        }
+    }
+}
+
+impl std::fmt::Debug for Ear {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(if self.0.is_some() { "Ear" } else { "Nobody" })
+    }
+}
+
 /// Handles to the state of the run; clones share it.
 #[derive(Clone, Debug)]
 pub struct Shared {
@@ -66,6 +100,8 @@ pub struct Shared {
     pub phase: Rc<Cell<Phase>>,
     /// Name of the target to log in to.
     pub target: Rc<str>,
+    /// Who listens.
+    pub ear: Ear,
     pub(super) resets: Rc<RefCell<Resets>>,
     pub(super) audits: Rc<Cell<u32>>,
 }
@@ -87,6 +123,7 @@ impl Shared {
             pool_share_bytes: 32 << 20,
             phase: Rc::new(Cell::new(Phase::Chaos)),
             target: target.into(),
+            ear: Ear::default(),
             resets: Rc::default(),
             audits: Rc::default(),
         }
@@ -99,10 +136,19 @@ impl Shared {
     }
 
     pub(super) fn record(&self, event: Event) {
+        self.ear.hear(&Heard::Event(&event, None));
+        self.history.borrow_mut().events.push(event);
+    }
+
+    /// A command is about to be sent with the Initiator Task Tag `tag`.
+    pub(super) fn invoke(&self, op: OpId, nexus: Nexus, lun: u16, action: Action, tag: u32) {
+        let event = Event::Invoke { op, nexus, lun, action };
+        self.ear.hear(&Heard::Event(&event, Some(tag)));
         self.history.borrow_mut().events.push(event);
     }
 
     pub(super) fn complain(&self, oracle: &'static str, message: String) {
+        self.ear.hear(&Heard::Violation(oracle, &message));
         let mut violations = self.violations.borrow_mut();
         if violations.len() < VIOLATIONS_MAX {
             violations.push(Violation { oracle, message });
@@ -158,7 +204,7 @@ impl Resets {
 }
 
 /// Sense key and additional sense code, of fixed or descriptor format (SPC-4, 4.5).
-pub(super) fn parse_sense(sense: &[u8]) -> Option<(u8, u16)> {
+pub(crate) fn parse_sense(sense: &[u8]) -> Option<(u8, u16)> {
     let (key, code) = match sense.first()? & 0x7f {
         0x70 | 0x71 => (*sense.get(2)?, [*sense.get(12)?, *sense.get(13)?]),
         0x72 | 0x73 => (*sense.get(1)?, [*sense.get(2)?, *sense.get(3)?]),

@@ -18,6 +18,7 @@ use crate::chunk::Chunk;
 use crate::executor::{Clock, Sleep};
 use crate::initiator::world::Wire;
 use crate::runtime::SimBuf;
+use crate::trace::{Entity, Fact, Way};
 
 /// The target's end of a connection. Dropping it closes it, as the end of a process does.
 pub struct SimStream {
@@ -64,7 +65,7 @@ impl SimStream {
         .await
         .inspect(|chunk| {
             let id = self.connection.id;
-            self.network.record(id, "received", chunk.len() as u64, crc32c::crc32c(chunk).into());
+            self.network.record(id, &bytes_fact(Way::TargetReceived, chunk));
             self.network.state.tap.borrow_mut().received(id, self.network.now(), chunk);
         })
     }
@@ -104,7 +105,7 @@ impl ByteStream for SimStream {
             if at > before {
                 let id = self.connection.id;
                 let accepted = Chunk::new(bytes.clone(), before..at);
-                self.network.record(id, "sent", accepted.len() as u64, crc32c::crc32c(&accepted).into());
+                self.network.record(id, &bytes_fact(Way::TargetSent, &accepted));
                 self.network.state.tap.borrow_mut().sent(id, self.network.now(), &accepted);
                 self.network.cut_off(&self.connection);
             }
@@ -140,6 +141,11 @@ impl SimWire {
         Self { network, connection }
     }
 
+    fn note(&self, way: Way, bytes: &[u8]) {
+        let entity = Entity::Connection(self.connection.id);
+        self.network.note(entity, &Fact::Bytes { way, bytes, check: 0 });
+    }
+
     /// What is sent to a closed or forgotten end is answered with RST, as soon as there is a machine to answer.
     fn provoke_reset(&self) {
         if self.connection.target_open.get() || !self.connection.to_target.borrow().is_reader_closed() {
@@ -169,6 +175,7 @@ impl Wire for SimWire {
             read_step(&self.connection.to_initiator, &mut alarm, usize::MAX, cx)
         })
         .await
+        .inspect(|chunk| self.note(Way::InitiatorReceived, chunk))
     }
 
     async fn send(&self, bytes: Vec<u8>) -> io::Result<()> {
@@ -178,7 +185,11 @@ impl Wire for SimWire {
             if !self.connection.initiator_open.get() {
                 return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
             }
+            let before = at;
             let poll = write_step(&self.connection.to_target, &mut alarm, &bytes, &mut at, &[0], cx);
+            if at > before {
+                self.note(Way::InitiatorSent, &bytes[before..at]);
+            }
             self.provoke_reset();
             self.network.cut_off(&self.connection);
             poll
@@ -188,7 +199,7 @@ impl Wire for SimWire {
 
     fn shutdown(&self) {
         if self.connection.initiator_open.get() {
-            self.network.record(self.connection.id, "initiator-fin", 0, 0);
+            self.network.record(self.connection.id, &Fact::Network("initiator-fin"));
             self.connection.to_target.borrow_mut().finish();
         }
     }
@@ -199,7 +210,7 @@ impl Wire for SimWire {
 
     fn abort(&self) {
         if self.connection.initiator_open.replace(false) {
-            self.network.record(self.connection.id, "initiator-reset", 0, 0);
+            self.network.record(self.connection.id, &Fact::Network("initiator-reset"));
             self.network.reset_target(&self.connection);
             let wakers = self.connection.to_initiator.borrow_mut().close_reader();
             wakers.into_iter().flatten().for_each(std::task::Waker::wake);
@@ -213,6 +224,10 @@ impl Drop for SimWire {
     fn drop(&mut self) {
         self.abort();
     }
+}
+
+fn bytes_fact(way: Way, bytes: &[u8]) -> Fact<'_> {
+    Fact::Bytes { way, bytes, check: crc32c::crc32c(bytes) }
 }
 
 /// A timer that moves: re-armed only when the deadline changes.

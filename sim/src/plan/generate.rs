@@ -258,7 +258,7 @@ fn kind(family: Family, draws: &mut Draws, scale: &Scale) -> FaultKind {
         Family::DiskSlow if draws.chance(1, 2) => disk(DiskFault::Stall { for_us }),
         Family::DiskSlow => disk(DiskFault::Slow { for_us, times: draws.log_between(2, 200) }),
         Family::DiskHang => {
-            disk(DiskFault::Hang { part: *draws.pick(&[Part::Read, Part::Write, Part::Write, Part::Flush]), count })
+            disk(DiskFault::Hang { part: *draws.pick(&[Part::Read, Part::Write, Part::Flush, Part::Flush]), count })
         }
         Family::DiskError if draws.chance(1, 2) => {
             let length_bytes = draws.log_between(512, 4 * MIB);

@@ -45,3 +45,9 @@ fn seeds_are_read_as_people_write_them() {
     assert_eq!(parse_seed("31"), Ok(31));
     assert!(parse_seed("abc").is_err_and(|error| error.contains("write one like")));
 }
+
+#[test]
+fn fault_is_one_line_of_words() {
+    let kind = FaultKind::Cut { initiator: 1, cut: Cut::Every(7), for_us: 20 };
+    assert_eq!(kind.to_words(), "fault=cut, initiator=1, cut={at=every, bytes=7}, for_us=20");
+}

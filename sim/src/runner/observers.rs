@@ -14,6 +14,7 @@ use crate::paths::Paths;
 use crate::plan::Plan;
 use crate::runtime::EventSink;
 use crate::tap::Tap;
+use crate::trace::{Entity, Fact, Trace};
 
 /// What watches the wire and core's events.
 #[derive(Clone)]
@@ -25,13 +26,25 @@ pub(super) struct Observers {
 struct Watch {
     wire: WireOracle,
     violations: Rc<RefCell<Vec<Violation>>>,
+    /// It is told, too, if anybody watches.
+    trace: Rc<RefCell<Trace>>,
+    /// When it saw something last.
+    at: Duration,
     paths: Paths,
 }
 
 impl Observers {
-    pub(super) fn new(plan: &Plan, violations: Rc<RefCell<Vec<Violation>>>) -> Self {
+    pub(super) fn new(plan: &Plan, violations: Rc<RefCell<Vec<Violation>>>, trace: Rc<RefCell<Trace>>) -> Self {
         let wire = WireOracle::new(&plan.target.limits());
-        Self { watch: Rc::new(RefCell::new(Watch { wire, violations, paths: Paths::default() })) }
+        Self {
+            watch: Rc::new(RefCell::new(Watch {
+                wire,
+                violations,
+                trace,
+                at: Duration::ZERO,
+                paths: Paths::default(),
+            })),
+        }
     }
 
     /// Sees every byte.
@@ -45,14 +58,18 @@ impl Observers {
         Rc::new(RefCell::new(move |at: Duration, event: &Event| {
             let mut watch = watch.borrow_mut();
             watch.paths.event(event);
-            watch.with(|wire| wire.event(at, event));
+            watch.with(at, |wire| wire.event(at, event));
         }))
     }
 
     /// Hears of each death of the target's process.
     pub(super) fn process_ended(&self) -> Rc<dyn Fn()> {
         let watch = self.watch.clone();
-        Rc::new(move || watch.borrow_mut().with(WireOracle::process_ended))
+        Rc::new(move || {
+            let mut watch = watch.borrow_mut();
+            let at = watch.at;
+            watch.with(at, WireOracle::process_ended);
+        })
     }
 
     /// The paths that core took.
@@ -67,29 +84,33 @@ impl Observers {
 }
 
 impl Watch {
-    fn with(&mut self, act: impl FnOnce(&mut WireOracle)) {
+    fn with(&mut self, at: Duration, act: impl FnOnce(&mut WireOracle)) {
+        self.at = at;
         act(&mut self.wire);
-        let told = |Finding { oracle, message }| Violation { oracle, message };
         if self.wire.has_findings() {
-            self.violations.borrow_mut().extend(self.wire.take_findings().map(told));
+            let (mut violations, mut trace) = (self.violations.borrow_mut(), self.trace.borrow_mut());
+            for Finding { oracle, message } in self.wire.take_findings() {
+                trace.note(at, Entity::World, &Fact::Failure { oracle, message: &message });
+                violations.push(Violation { oracle, message });
+            }
         }
     }
 }
 
 impl Tap for Watch {
     fn opened(&mut self, connection: u64, at: Duration, initiator: u32) {
-        self.with(|wire| wire.opened(connection, at, initiator));
+        self.with(at, |wire| wire.opened(connection, at, initiator));
     }
 
     fn received(&mut self, connection: u64, at: Duration, bytes: &Chunk) {
-        self.with(|wire| wire.received(connection, at, bytes));
+        self.with(at, |wire| wire.received(connection, at, bytes));
     }
 
     fn sent(&mut self, connection: u64, at: Duration, bytes: &Chunk) {
-        self.with(|wire| wire.sent(connection, at, bytes));
+        self.with(at, |wire| wire.sent(connection, at, bytes));
     }
 
     fn closed(&mut self, connection: u64, at: Duration) {
-        self.with(|wire| wire.closed(connection, at));
+        self.with(at, |wire| wire.closed(connection, at));
     }
 }

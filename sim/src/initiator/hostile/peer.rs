@@ -254,7 +254,7 @@ impl<W: World> Peer<W> {
         let lba = u64::from(amount) % (self.unit.blocks - u64::from(blocks) + 1);
         let landing = blocks.min(expected / self.unit.block_bytes);
         let action = Action::Write { lba, blocks: landing, fua: false };
-        self.shared.record(Event::Invoke { op, nexus: self.nexus, lun: self.lun, action });
+        self.shared.invoke(op, self.nexus, self.lun, action, tag);
         self.open.push((tag, op));
         // One block more than asked for: some attacks send too much.
         let data = stamped(self.shared.seed, self.lun, lba, blocks + 1, self.unit.block_bytes, op);

@@ -189,13 +189,17 @@ impl<'a> Workload<'a> {
 
     /// Puts START STOP UNITs among the steps: whoever finds a logical unit stopped starts it.
     fn stop(&self, draws: &mut Draws, steps: &mut Vec<Step>, commands: usize) {
-        let count = commands * *draws.pick(&[0, 0, 1, 3]) / 100;
+        let count = commands * *draws.pick(&[0, 0, 2, 4]) / 100;
         for _ in 0..count {
             let (lun, start) = (draws.pick(self.luns).lun, draws.chance(1, 4));
             let (early, no_flush) = (draws.chance(1, 4), draws.chance(1, 4));
             let at = draws.below(steps.len() as u64 + 1) as usize;
             let immediate = draws.chance(1, 16);
             insert(steps, at, Attribute::Simple, immediate, Verb::StartStop { lun, start, early, no_flush });
+            if draws.chance(1, 2) {
+                // What it does beside the medium must not happen after this.
+                insert(steps, at + 1, Attribute::Simple, false, Verb::AbortTask { which: 0, newest: true });
+            }
         }
     }
 

@@ -8,7 +8,7 @@ use super::super::plan::{CdbSize, Direction, Step, Verb};
 use super::compare::{Comparison, Seen};
 use super::inventory::Asked;
 use super::{Kind, Outgoing, Session};
-use crate::history::{Action, Event, OpId, Unit, stamp};
+use crate::history::{Action, OpId, Unit, stamp};
 
 /// A command in flight.
 pub(super) struct Command {
@@ -98,9 +98,9 @@ impl Session {
         let unit = self.shared.unit(lun);
         let spec = Spec::new(&step.verb, unit.as_ref(), self.seen.get(&lun), op, self.shared.seed);
         let mark = self.shared.resets.borrow().mark();
-        self.shared.record(Event::Invoke { op, nexus: self.nexus, lun, action: spec.action.clone() });
-        self.report.commands += 1;
         let tag = self.tag();
+        self.shared.invoke(op, self.nexus, lun, spec.action.clone(), tag);
+        self.report.commands += 1;
         let mut flags = 0x80 | step.attribute as u8;
         let mut immediate_bytes = 0;
         let mut unsolicited_bytes = 0;
