@@ -1,11 +1,20 @@
 //! The command line.
 
 mod batch;
+mod bisect;
+mod checkout;
 mod explain;
+mod files;
+mod junit;
+mod markdown;
+mod merge;
 mod mutants;
 mod pcap;
+mod record;
 mod report;
 mod repro;
+mod run;
+mod shard;
 mod shrink;
 mod timeline;
 mod trace;
@@ -33,6 +42,8 @@ const EXIT_BUG: u8 = 42;
 const EXIT_NOT_DETERMINISTIC: u8 = 43;
 /// The checker does not find what was planted into histories.
 const EXIT_CHECKER: u8 = 44;
+/// It was told to stop, and had found nothing.
+const EXIT_INTERRUPTED: u8 = 130;
 
 /// Runs the Quintain iSCSI target in a simulated world, seed by seed, with faults.
 #[derive(Parser)]
@@ -45,24 +56,14 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     /// Runs many seeds and stops at the first that fails.
-    Run {
-        /// How many seeds.
-        #[arg(long, default_value_t = 100)]
-        seeds: u64,
-        /// The first seed.
-        #[arg(long, default_value = "0x0", value_parser = parse_seed)]
-        seed_base: u64,
-        /// Run the rest of the seeds after a failure, too.
-        #[arg(long)]
-        keep_going: bool,
-        /// Leave the plan of the first failure as big as it is.
-        #[arg(long)]
-        no_shrink: bool,
-        /// Real time for making it smaller, in seconds.
-        #[arg(long, default_value_t = 60)]
-        shrink_time: u64,
+    Run(Box<run::Arguments>),
+    /// Adds up the results of many shards: totals, and the first failure of each kind.
+    Merge {
+        /// What `run --json` wrote.
+        #[arg(required = true)]
+        results: Vec<PathBuf>,
         #[command(flatten)]
-        common: Common,
+        files: files::Files,
     },
     /// Makes the plan of a failure as small as it gets while it breaks the same rule.
     Shrink {
@@ -97,6 +98,17 @@ enum Command {
         what: String,
         #[command(flatten)]
         common: Common,
+    },
+    /// Finds the commit since which a plan fails, with `git bisect` in a worktree of its own.
+    Bisect {
+        /// The plan (repro/0x1f.small.toml); it has to fail at the bad commit and to pass at the good one.
+        plan: PathBuf,
+        /// A commit where it passes.
+        #[arg(long)]
+        good: String,
+        /// A commit where it fails.
+        #[arg(long, default_value = "HEAD")]
+        bad: String,
     },
     /// Checks the checker: planted anomalies must be rejected, good histories accepted.
     SelfTest,
@@ -171,12 +183,8 @@ pub fn main() -> ExitCode {
 
 fn dispatch(command: Command) -> u8 {
     match command {
-        Command::Run { seeds, seed_base, keep_going, no_shrink, shrink_time, common } => self_test_first(|| {
-            let jobs = jobs(common.jobs);
-            let (profile, planted) = (common.profile, common.planted);
-            let shrink = (!no_shrink).then_some(Budget { jobs, time: Duration::from_secs(shrink_time) });
-            batch::run(&batch::Batch { seeds, seed_base, jobs, profile, planted, keep_going }, shrink)
-        }),
+        Command::Run(arguments) => self_test_first(|| run::run(*arguments)),
+        Command::Merge { results, files } => merge::run(&results, &files),
         Command::Shrink { what, out, shrink_time, common } => self_test_first(|| {
             let budget = Budget { jobs: jobs(common.jobs), time: Duration::from_secs(shrink_time) };
             shrink::run(&what, common.profile, common.planted, out, budget)
@@ -187,6 +195,7 @@ fn dispatch(command: Command) -> u8 {
         Command::Explain { what, common } => {
             self_test_first(|| explain::run(&what, common.profile, common.planted, jobs(common.jobs)))
         }
+        Command::Bisect { plan, good, bad } => bisect::run(&plan, &good, &bad),
         Command::SelfTest => self_test(),
         Command::Mutants { seeds, seed_base, repeats, only, json, jobs: count, profile } => {
             let effort = mutants::Effort { seeds, seed_base, repeats: repeats.get(), jobs: jobs(count), profile };

@@ -14,6 +14,7 @@
 //! | [`history`], [`tap`], [`trace`] | what is kept of a run: commands, bytes, everything |
 //! | [`pcap`], [`timeline`] | the simulated wire as a capture; a run as a page |
 //! | [`oracle`] | what judges it |
+//! | [`paths`] | what of core a run went through |
 //! | [`random`] | keyed draws |
 //! | [`cli`] | `cargo sim` |
 #![forbid(unsafe_code)]
@@ -28,6 +29,7 @@ pub mod history;
 pub mod initiator;
 pub mod network;
 pub mod oracle;
+pub mod paths;
 pub mod pcap;
 pub mod plan;
 pub mod random;

@@ -302,7 +302,8 @@ impl Run {
             }
         }
         trace.finish();
-        Verdict { failures, trace_hash: trace.hash(), stats: self.stats(&trace, &history.events) }
+        let (stats, paths) = (self.stats(&trace, &history.events), self.observers.paths());
+        Verdict { failures, trace_hash: trace.hash(), stats, paths }
     }
 
     fn stats(&self, trace: &Trace, history: &[HistoryEvent]) -> Stats {

@@ -1,6 +1,10 @@
 //! What a run has shown.
 
+mod fingerprint;
+
 use std::fmt;
+
+use serde::{Deserialize, Serialize};
 
 /// A rule that was broken.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -29,7 +33,7 @@ impl fmt::Display for Failure {
 }
 
 /// What was in a run.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct Stats {
     /// Commands that the initiators sent.
     pub commands: u64,
@@ -78,6 +82,8 @@ pub struct Verdict {
     pub trace_hash: u128,
     /// What was in it.
     pub stats: Stats,
+    /// The paths that core took (see [`crate::paths`]), in order.
+    pub paths: Vec<u32>,
 }
 
 impl Verdict {
@@ -88,43 +94,46 @@ impl Verdict {
     }
 }
 
+/// Every oracle with what it is about, in a word or two.
+pub const ORACLES: &[(&str, &str)] = &[
+    ("B1", "linearizability"),
+    ("B2", "fence"),
+    ("B3", "effect of an error"),
+    ("B4", "leaked data"),
+    ("B5", "durability"),
+    ("B6", "process crash"),
+    ("B7", "clean stop"),
+    ("B8", "failed flush"),
+    ("B11", "nullio"),
+    ("T1", "ORDERED"),
+    ("T2", "HEAD OF QUEUE"),
+    ("T5", "abort"),
+    ("T6", "outcome of an abort"),
+    ("T7", "exactly one completion"),
+    ("T8", "unit attention"),
+    ("T11", "sense and residual"),
+    ("T12", "inquiry data"),
+    ("I1", "CmdSN"),
+    ("I2", "command window"),
+    ("I3", "StatSN"),
+    ("I4", "DataSN and R2TSN"),
+    ("I5", "R2T"),
+    ("I6", "segments and digests"),
+    ("I7", "login"),
+    ("I8", "tags"),
+    ("I9", "reject and logout"),
+    ("I10", "isolation"),
+    ("S1", "liveness"),
+    ("S4", "bounds"),
+    ("S5", "leak"),
+    ("S6", "assertion"),
+    ("S7", "determinism"),
+    ("S10", "checker"),
+    ("H1", "history"),
+];
+
 /// What an oracle is about, in a word or two.
 #[must_use]
 pub fn oracle_name(oracle: &str) -> &'static str {
-    match oracle {
-        "B1" => "linearizability",
-        "B2" => "fence",
-        "B3" => "effect of an error",
-        "B4" => "leaked data",
-        "B5" => "durability",
-        "B6" => "process crash",
-        "B7" => "clean stop",
-        "B8" => "failed flush",
-        "B11" => "nullio",
-        "T1" => "ORDERED",
-        "T2" => "HEAD OF QUEUE",
-        "T5" => "abort",
-        "T6" => "outcome of an abort",
-        "T7" => "exactly one completion",
-        "T8" => "unit attention",
-        "T11" => "sense and residual",
-        "T12" => "inquiry data",
-        "I1" => "CmdSN",
-        "I2" => "command window",
-        "I3" => "StatSN",
-        "I4" => "DataSN and R2TSN",
-        "I5" => "R2T",
-        "I6" => "segments and digests",
-        "I7" => "login",
-        "I8" => "tags",
-        "I9" => "reject and logout",
-        "I10" => "isolation",
-        "S1" => "liveness",
-        "S4" => "bounds",
-        "S5" => "leak",
-        "S6" => "assertion",
-        "S7" => "determinism",
-        "S10" => "checker",
-        _ => "rule",
-    }
+    ORACLES.iter().find(|(id, _)| *id == oracle).map_or("rule", |(_, name)| name)
 }

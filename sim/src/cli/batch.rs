@@ -1,137 +1,200 @@
-//! `run`: many seeds on several threads.
+//! Many seeds on several threads. What comes of them is added up in the order of the seeds, whoever is ready first: a
+//! batch that ends by what it has seen ends at the same seed with any number of jobs.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use super::report::{Progress, banner, repro_command, save_plan, summary};
-use super::shrink::shrink_and_keep;
-use super::{EXIT_BUG, EXIT_NOT_DETERMINISTIC, EXIT_OK};
+use super::record::Outcome;
+use super::shard::Shard;
 use crate::plan::{Plan, Profile};
+use crate::random::Draws;
 use crate::runner::{self, Options};
-use crate::shrink::Budget;
-use crate::verdict::{Failure, Stats, Verdict};
+use crate::verdict::{Failure, Verdict};
 
 /// One seed in this many is run twice (S7).
 const TWICE_ONE_IN: u64 = 20;
-/// Distinct failing seeds after which a run that keeps going gives up.
-const FAILURES_MAX: usize = 100;
 
-/// What to run.
+/// What to run, and when to stop.
 pub(super) struct Batch {
-    pub(super) seeds: u64,
+    /// Of all shards together; none: until something else ends it.
+    pub(super) seeds: Option<u64>,
     pub(super) seed_base: u64,
+    pub(super) shard: Shard,
     pub(super) jobs: usize,
     pub(super) profile: Profile,
     pub(super) planted: Option<String>,
-    pub(super) keep_going: bool,
+    /// Stop when there are so many fingerprints.
+    pub(super) failures: usize,
+    /// Stop when so many seeds in a row brought nothing new.
+    pub(super) until_stable: Option<u64>,
+    /// Begin no seed after so much real time.
+    pub(super) time: Option<Duration>,
 }
 
-/// What a batch has shown.
-#[derive(Default)]
-pub(super) struct Outcome {
-    pub(super) seeds: u64,
-    pub(super) twice: u64,
-    pub(super) stats: Stats,
-    /// By seed.
-    pub(super) failed: BTreeMap<u64, Vec<Failure>>,
+/// Why a batch ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Ended {
+    /// All its seeds ran.
+    Done,
+    /// It found as much as it was to find.
+    Failures,
+    /// Nothing new came any more.
+    Stable,
+    /// Its time was up.
+    Time,
+    /// It was told to stop from outside.
+    Interrupted,
 }
 
-/// A seed, and what its run has shown.
-struct Result {
-    seed: u64,
-    verdict: Verdict,
-    twice: bool,
+impl Batch {
+    /// One machine, up to the first failure.
+    pub(super) fn first_failure(
+        seeds: u64,
+        seed_base: u64,
+        jobs: usize,
+        profile: Profile,
+        planted: Option<String>,
+    ) -> Self {
+        let (shard, seeds) = (Shard::WHOLE, Some(seeds));
+        Self { seeds, seed_base, shard, jobs, profile, planted, failures: 1, until_stable: None, time: None }
+    }
+
+    /// Its seeds.
+    pub(super) fn share(&self) -> Option<u64> {
+        self.seeds.map(|seeds| self.shard.share(seeds))
+    }
+
+    /// The plan of one of its seeds.
+    pub(super) fn plan(&self, seed: u64) -> Plan {
+        Plan { planted: self.planted.clone(), ..Plan::generate(seed, self.profile) }
+    }
+
+    fn has_ended(&self, outcome: &Outcome) -> Option<Ended> {
+        if outcome.found.len() >= self.failures {
+            return Some(Ended::Failures);
+        }
+        if self.share().is_some_and(|share| outcome.seeds >= share) {
+            return Some(Ended::Done);
+        }
+        self.until_stable.is_some_and(|quiet| outcome.quiet >= quiet).then_some(Ended::Stable)
+    }
+
+    fn run_one(&self, seed: u64) -> (Verdict, bool) {
+        let plan = self.plan(seed);
+        let mut verdict = runner::run(&plan, Options::default());
+        let chosen = Draws::new(seed, "twice", 0).chance(1, TWICE_ONE_IN);
+        let twice = self.planted.is_none() && chosen && verdict.trace_hash != 0;
+        if twice {
+            let again = runner::run(&plan, Options { limit: Duration::from_secs(240), ..Options::default() });
+            if again.trace_hash != verdict.trace_hash {
+                let hashes = (verdict.trace_hash, again.trace_hash);
+                let message = format!("two runs have the hashes {:032x} and {:032x}", hashes.0, hashes.1);
+                verdict.failures.insert(0, Failure { oracle: "S7", message });
+            }
+        }
+        (verdict, twice)
+    }
 }
 
-/// Runs the batch with banner, progress and summary, and makes the plan of the first failure small; returns the exit
-/// code.
-pub(super) fn run(batch: &Batch, shrink: Option<Budget>) -> u8 {
-    let header = banner(batch.seeds, batch.seed_base, batch.profile, batch.jobs, batch.planted.as_deref());
-    println!("{header}");
-    let progress = Progress::new(batch.seeds);
-    let outcome = sweep(batch, &progress);
-    let elapsed = progress.finish();
-    println!("{header}");
-    println!("{}", summary(&outcome, elapsed));
-    let Some((&seed, failures)) = outcome.failed.first_key_value() else {
-        println!("all {} seeds passed", outcome.seeds);
-        return EXIT_OK;
+/// Runs the seeds that `outcome` does not have yet. `interrupted` stops it from outside; what runs then comes to its end.
+/// `watch` sees each step.
+pub(super) fn sweep(
+    batch: &Batch,
+    outcome: &mut Outcome,
+    interrupted: &AtomicBool,
+    mut watch: impl FnMut(&Outcome),
+) -> Ended {
+    let start = Instant::now();
+    let mut ended = batch.has_ended(outcome);
+    if let Some(ended) = ended {
+        return ended;
+    }
+    let (next, stop) = (AtomicU64::new(outcome.seeds), AtomicBool::new(false));
+    let share = batch.share().unwrap_or(u64::MAX);
+    let goes_on = || {
+        let in_time = batch.time.is_none_or(|time| start.elapsed() < time);
+        in_time && !stop.load(Ordering::Relaxed) && !interrupted.load(Ordering::Relaxed)
     };
-    for (seed, failures) in &outcome.failed {
-        println!("seed {seed:#x} failed:");
-        failures.iter().for_each(|failure| println!("  {failure}"));
-    }
-    let plan = plan_of(batch, seed);
-    match save_plan(&plan) {
-        Ok(path) => println!("plan: {}", path.display()),
-        Err(error) => println!("the plan could not be kept: {error}"),
-    }
-    // What differs from run to run cannot be told smaller from gone.
-    if failures[0].oracle == "S7" {
-        print!("{}", super::trace::part(&plan));
-        println!("{}", repro_command(&plan, &failures[0]));
-        return EXIT_NOT_DETERMINISTIC;
-    }
-    if let Some(budget) = shrink
-        && let Err(message) = shrink_and_keep(&plan, failures, None, budget)
-    {
-        println!("{message}");
-    }
-    println!("{}", repro_command(&plan, &failures[0]));
-    EXIT_BUG
-}
-
-/// Runs the seeds until one fails, or all of them if the batch keeps going.
-pub(super) fn sweep(batch: &Batch, progress: &Progress) -> Outcome {
-    let (next, stop) = (AtomicU64::new(0), AtomicBool::new(false));
-    let mut outcome = Outcome::default();
     std::thread::scope(|scope| {
         let (sender, receiver) = mpsc::channel();
         for _ in 0..batch.jobs {
-            let (sender, next, stop) = (sender.clone(), &next, &stop);
+            let (sender, next, goes_on) = (sender.clone(), &next, &goes_on);
             scope.spawn(move || {
-                while !stop.load(Ordering::Relaxed) {
+                while goes_on() {
                     let index = next.fetch_add(1, Ordering::Relaxed);
-                    if index >= batch.seeds || sender.send(run_one(batch, index)).is_err() {
+                    if index >= share {
+                        break;
+                    }
+                    let seed = batch.shard.seed(batch.seed_base, index);
+                    let (verdict, twice) = batch.run_one(seed);
+                    if sender.send((index, (seed, verdict, twice))).is_err() {
                         break;
                     }
                 }
             });
         }
         drop(sender);
-        for result in receiver {
-            outcome.seeds += 1;
-            outcome.twice += u64::from(result.twice);
-            outcome.stats.add(&result.verdict.stats);
-            if !result.verdict.passed() {
-                outcome.failed.insert(result.seed, result.verdict.failures);
-                if !batch.keep_going || outcome.failed.len() >= FAILURES_MAX {
-                    stop.store(true, Ordering::Relaxed);
-                }
+        let mut early = BTreeMap::new();
+        for (index, result) in receiver {
+            early.insert(index, result);
+            while ended.is_none()
+                && let Some((seed, verdict, twice)) = early.remove(&outcome.seeds)
+            {
+                outcome.add(seed, &verdict, twice);
+                ended = batch.has_ended(outcome);
+                stop.store(ended.is_some(), Ordering::Relaxed);
+                watch(outcome);
             }
-            progress.seed_done(&outcome);
         }
     });
-    outcome
+    let outside = if interrupted.load(Ordering::Relaxed) { Ended::Interrupted } else { Ended::Time };
+    ended.unwrap_or(outside)
 }
 
-fn run_one(batch: &Batch, index: u64) -> Result {
-    let seed = batch.seed_base.wrapping_add(index);
-    let plan = plan_of(batch, seed);
-    let mut verdict = runner::run(&plan, Options::default());
-    let twice = batch.planted.is_none() && seed.is_multiple_of(TWICE_ONE_IN) && verdict.trace_hash != 0;
-    if twice {
-        let again = runner::run(&plan, Options { limit: Duration::from_secs(240), ..Options::default() });
-        if again.trace_hash != verdict.trace_hash {
-            let message = format!("two runs have the hashes {:032x} and {:032x}", verdict.trace_hash, again.trace_hash);
-            verdict.failures.insert(0, Failure { oracle: "S7", message });
-        }
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn outcome(jobs: usize, change: impl FnOnce(&mut Batch)) -> (Outcome, Ended) {
+        let planted = Some("ordered-overtakes".to_owned());
+        let mut batch = Batch::first_failure(12, 0, jobs, Profile::Lite, planted);
+        change(&mut batch);
+        let mut outcome = Outcome::default();
+        let ended = sweep(&batch, &mut outcome, &AtomicBool::new(false), |_| ());
+        (outcome, ended)
     }
-    Result { seed, verdict, twice }
-}
 
-fn plan_of(batch: &Batch, seed: u64) -> Plan {
-    Plan { planted: batch.planted.clone(), ..Plan::generate(seed, batch.profile) }
+    #[test]
+    fn batch_ends_at_the_same_seed_with_any_number_of_jobs() {
+        let (alone, ended) = outcome(1, |_| ());
+        assert_eq!((alone.found.len(), ended), (1, Ended::Failures));
+        assert_eq!(outcome(3, |_| ()), (alone.clone(), ended));
+        let found = alone.found.values().next().expect("there is one");
+        assert_eq!((found.seed + 1, found.oracle.as_str()), (alone.seeds, "T1"));
+    }
+
+    #[test]
+    fn shards_and_a_run_that_was_resumed_show_what_one_run_shows() {
+        let all = |batch: &mut Batch| batch.failures = 100;
+        let (whole, ended) = outcome(2, all);
+        assert_eq!((whole.seeds, ended), (12, Ended::Done));
+        let mut halves = (0..2).map(|number| {
+            let shard = format!("{number}/2").parse().expect("it is one");
+            outcome(1, |batch| (batch.failures, batch.shard) = (100, shard)).0
+        });
+        let (even, odd) = (halves.next().expect("two"), halves.next().expect("two"));
+        assert_eq!(even.seeds + odd.seeds, 12);
+        assert!(whole.paths.len() > 100, "{} paths", whole.paths.len());
+        assert_eq!(even.stats.events + odd.stats.events, whole.stats.events);
+        assert_eq!(&even.paths | &odd.paths, whole.paths);
+        let (mut resumed, _) = outcome(1, |batch| (batch.failures, batch.seeds) = (100, Some(5)));
+        let mut rest = Batch::first_failure(12, 0, 1, Profile::Lite, Some("ordered-overtakes".to_owned()));
+        rest.failures = 100;
+        assert_eq!(sweep(&rest, &mut resumed, &AtomicBool::new(true), |_| ()), Ended::Interrupted);
+        assert_eq!(resumed.seeds, 5);
+        assert_eq!(sweep(&rest, &mut resumed, &AtomicBool::new(false), |_| ()), Ended::Done);
+        assert_eq!(resumed, whole);
+    }
 }

@@ -3,6 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use quintain_core::planted::{CATALOGUE, Entry};
@@ -10,7 +11,7 @@ use rustix::time::{ClockId, clock_gettime};
 use serde_json::json;
 
 use super::batch::{Batch, sweep};
-use super::report::Progress;
+use super::record::{Found, Outcome};
 use super::{EXIT_BUG, EXIT_OK, EXIT_USAGE};
 use crate::plan::{Plan, Profile};
 use crate::runner::{self, Options};
@@ -40,7 +41,7 @@ struct Row {
 
 struct Try {
     /// The rule that was broken first.
-    found: Option<&'static str>,
+    found: Option<String>,
     seeds: u64,
     /// Processor time of this process.
     cpu: Duration,
@@ -69,22 +70,21 @@ pub(super) fn run(effort: &Effort, only: Option<&str>, json: Option<&Path>) -> u
 }
 
 fn measure(entry: &'static Entry, effort: &Effort, seed_base: u64) -> Try {
-    let (progress, before) = (Progress::silent(), cpu_time());
+    let before = cpu_time();
     let &Effort { seeds, jobs, profile, .. } = effort;
     let (mut ran, mut from, mut found) = (0, seed_base, None);
     while found.is_none() && ran < seeds {
         let planted = Some(entry.name.to_owned());
-        let batch = Batch { seeds: seeds - ran, seed_base: from, jobs, profile, planted, keep_going: false };
-        let outcome = sweep(&batch, &progress);
-        let Some((&seed, failures)) = outcome.failed.first_key_value() else {
-            ran += outcome.seeds;
+        let batch = Batch::first_failure(seeds - ran, from, jobs, profile, planted);
+        let mut outcome = Outcome::default();
+        sweep(&batch, &mut outcome, &AtomicBool::new(false), |_| ());
+        ran += outcome.seeds;
+        let Some(Found { seed, oracle, .. }) = outcome.found.into_values().next() else {
             break;
         };
-        // What the other jobs did meanwhile is not needed.
-        ran += seed.wrapping_sub(from) + 1;
         // A seed that fails without the bug, too, says nothing about it.
         if runner::run(&Plan::generate(seed, profile), Options::default()).failures.is_empty() {
-            found = Some(failures[0].oracle);
+            found = Some(oracle);
         }
         from = seed.wrapping_add(1);
     }
@@ -115,14 +115,14 @@ impl Row {
 
     /// It was found within `seeds` in this many percent of the tries.
     fn is_within(&self, seeds: u64, percent: usize) -> bool {
-        let needed = |attempt: &Try| attempt.found.map_or(u64::MAX, |_| attempt.seeds);
+        let needed = |attempt: &Try| attempt.found.as_ref().map_or(u64::MAX, |_| attempt.seeds);
         percentile(self.tries.iter().map(needed).collect(), percent) <= seeds
     }
 
     /// How often each oracle was the first.
-    fn oracles(&self) -> BTreeMap<&'static str, usize> {
+    fn oracles(&self) -> BTreeMap<&str, usize> {
         let mut oracles = BTreeMap::new();
-        for oracle in self.tries.iter().filter_map(|attempt| attempt.found) {
+        for oracle in self.tries.iter().filter_map(|attempt| attempt.found.as_deref()) {
             *oracles.entry(oracle).or_default() += 1;
         }
         oracles
@@ -225,7 +225,11 @@ mod tests {
     use super::*;
 
     fn row(tries: &[(Option<&'static str>, u64)]) -> Row {
-        let attempt = |&(found, seeds)| Try { found, seeds, cpu: Duration::from_secs(seeds) };
+        let attempt = |&(found, seeds): &(Option<&str>, u64)| Try {
+            found: found.map(str::to_owned),
+            seeds,
+            cpu: Duration::from_secs(seeds),
+        };
         Row { entry: &CATALOGUE[0], tries: tries.iter().map(attempt).collect() }
     }
 

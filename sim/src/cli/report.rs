@@ -1,4 +1,4 @@
-//! What the user sees: banner, progress, summary, the line that reproduces.
+//! What the user sees: banner, progress, summary.
 
 use std::cell::Cell;
 use std::io::IsTerminal;
@@ -7,61 +7,63 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::batch::Outcome;
-use crate::plan::{Plan, Profile};
-use crate::verdict::{Failure, oracle_name};
+use super::batch::Batch;
+use super::record::{Origin, Outcome};
+use super::shard::Shard;
+use crate::plan::Plan;
 
 /// Time between two lines of progress where there is no terminal.
 const LINE_EVERY: Duration = Duration::from_secs(30);
+/// Steps of a bar whose end is a time.
+const BAR_STEPS: u64 = 1_000;
 
 /// Who runs what.
-pub(super) fn banner(seeds: u64, seed_base: u64, profile: Profile, jobs: usize, planted: Option<&str>) -> String {
-    let mut line = format!(
-        "quintain-sim {} · {seeds} seeds from {seed_base:#x} · profile {} · {jobs} jobs · {}",
-        env!("CARGO_PKG_VERSION"),
-        profile.name(),
-        if cfg!(debug_assertions) { "assertions on" } else { "assertions off" },
-    );
-    if let Some(name) = planted {
-        line.push_str(" · planted ");
-        line.push_str(name);
+pub(super) fn banner(origin: &Origin) -> String {
+    let mut parts = vec![format!("quintain-sim {}", origin.version)];
+    parts.extend(origin.commit_name());
+    parts.push(format!("seeds from {:#x}", origin.seed_base));
+    if origin.shard != Shard::WHOLE {
+        parts.push(format!("shard {}", origin.shard));
     }
-    line
+    parts.push(format!("profile {}", origin.profile.name()));
+    parts.push(if origin.assertions { "assertions on" } else { "assertions off" }.to_owned());
+    parts.extend(origin.planted.as_ref().map(|name| format!("planted {name}")));
+    parts.push(format!("{} on {} {}", origin.host, std::env::consts::OS, std::env::consts::ARCH));
+    parts.join(" · ")
+}
+
+/// The banner of one plan: its hash says whether two are the same.
+pub(super) fn plan_banner(origin: &Origin, plan: &Plan) -> String {
+    let hash = crc32c::crc32c(plan.to_toml().as_bytes());
+    banner(origin).replacen("seeds from", "seed", 1) + &format!(" · plan {hash:08x}")
 }
 
 /// A bar on a terminal, a line now and then otherwise.
-pub(super) struct Progress {
+pub(super) struct Progress<'a> {
+    batch: &'a Batch,
     bar: Option<ProgressBar>,
-    seeds: u64,
     start: Instant,
+    /// Seeds that were there before it started.
+    before: u64,
     last_line: Cell<Instant>,
 }
 
-impl Progress {
-    pub(super) fn new(seeds: u64) -> Self {
+impl<'a> Progress<'a> {
+    pub(super) fn new(batch: &'a Batch, before: u64) -> Self {
         let bar = std::io::stderr().is_terminal().then(|| {
-            let style = ProgressStyle::with_template("{bar:30} {pos}/{len} seeds · {msg} · {eta} left");
-            ProgressBar::new(seeds).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+            let style = ProgressStyle::with_template("{bar:30} {msg}");
+            ProgressBar::new(BAR_STEPS).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
         });
-        Self { bar, seeds, start: Instant::now(), last_line: Cell::new(Instant::now()) }
-    }
-
-    /// Without any output.
-    pub(super) fn silent() -> Self {
-        let far = Instant::now() + Duration::from_secs(1 << 30);
-        Self { bar: None, seeds: 0, start: Instant::now(), last_line: Cell::new(far) }
+        Self { batch, bar, start: Instant::now(), before, last_line: Cell::new(Instant::now()) }
     }
 
     pub(super) fn seed_done(&self, outcome: &Outcome) {
-        let elapsed = self.start.elapsed();
-        let speed = per_second(outcome.seeds, elapsed);
         if let Some(bar) = &self.bar {
-            bar.set_message(format!("{speed}/s · {} failed", outcome.failed.len()));
-            bar.set_position(outcome.seeds);
+            bar.set_message(self.line(outcome, self.start.elapsed()));
+            bar.set_position(self.part_done(outcome, self.start.elapsed()));
         } else if self.last_line.get() + LINE_EVERY < Instant::now() {
             self.last_line.set(Instant::now());
-            let failed = outcome.failed.len();
-            println!("{} of {} seeds, {speed} a second, {failed} failed", outcome.seeds, self.seeds);
+            println!("{}", self.line(outcome, self.start.elapsed()));
         }
     }
 
@@ -72,20 +74,64 @@ impl Progress {
         }
         self.start.elapsed()
     }
+
+    fn line(&self, outcome: &Outcome, elapsed: Duration) -> String {
+        let mut line = outcome.seeds.to_string();
+        if let Some(share) = self.batch.share() {
+            line.push_str(&format!(" of {share}"));
+        }
+        line.push_str(&format!(" seeds, {} a second, ", per_second(outcome.seeds - self.before, elapsed)));
+        line.push_str(&failures(outcome));
+        if let Some(quiet) = self.batch.until_stable {
+            line.push_str(&format!(", nothing new in {} of {quiet} seeds", outcome.quiet));
+        }
+        if let Some(left) = self.left(outcome, elapsed) {
+            line.push_str(&format!(", {} s left", left.as_secs()));
+        }
+        line
+    }
+
+    /// By the seeds or by the time, whichever ends it sooner.
+    fn left(&self, outcome: &Outcome, elapsed: Duration) -> Option<Duration> {
+        let ran = outcome.seeds - self.before;
+        let by_seeds = self.batch.share().filter(|_| ran > 0).map(|share| {
+            let milliseconds = elapsed.as_millis() * u128::from(share.saturating_sub(outcome.seeds)) / u128::from(ran);
+            Duration::from_millis(u64::try_from(milliseconds).unwrap_or(u64::MAX))
+        });
+        let by_time = self.batch.time.map(|time| time.saturating_sub(elapsed));
+        by_seeds.into_iter().chain(by_time).min()
+    }
+
+    fn part_done(&self, outcome: &Outcome, elapsed: Duration) -> u64 {
+        let left = self.left(outcome, elapsed).map_or(u128::MAX, |left| left.as_millis());
+        let all = elapsed.as_millis().saturating_add(left).max(1);
+        (elapsed.as_millis() * u128::from(BAR_STEPS) / all) as u64
+    }
+}
+
+/// "none failed", or "I5 x 3, B2 x 1": how often each fingerprint, by its oracle.
+pub(super) fn failures(outcome: &Outcome) -> String {
+    if outcome.found.is_empty() {
+        return "none failed".to_owned();
+    }
+    let each: Vec<_> = outcome.found.values().map(|found| format!("{} x {}", found.oracle, found.seeds)).collect();
+    each.join(", ")
 }
 
 /// The numbers of a batch; seeds per second are of real time, over all jobs.
-pub(super) fn summary(outcome: &Outcome, elapsed: Duration) -> String {
+pub(super) fn summary(outcome: &Outcome) -> String {
     let seeds = outcome.seeds.max(1);
     let stats = &outcome.stats;
+    let elapsed = Duration::from_millis(outcome.real_ms);
     format!(
-        "{} seeds in {}.{} s: {} seeds a second, {} run twice\n\
+        "{} seeds in {}.{} s: {} seeds a second, {} run twice, {} paths\n\
          per seed: {} commands ({} GOOD), {}.{} faults, {} logins ({}.{} to a session that was there), {} attacks, {} events, {} s of virtual time",
         outcome.seeds,
         elapsed.as_secs(),
         elapsed.subsec_millis() / 100,
         per_second(outcome.seeds + outcome.twice, elapsed),
         outcome.twice,
+        outcome.paths.len(),
         stats.commands / seeds,
         stats.good / seeds,
         stats.faults / seeds,
@@ -97,6 +143,20 @@ pub(super) fn summary(outcome: &Outcome, elapsed: Duration) -> String {
         stats.events / seeds,
         stats.virtual_us / seeds / 1_000_000,
     )
+}
+
+/// What was found: for each fingerprint the first seed, with all that was wrong in it.
+pub(super) fn stories(origin: &Origin, outcome: &Outcome) -> String {
+    let mut text = String::new();
+    for (fingerprint, found) in outcome.in_order(origin.seed_base) {
+        let alike = match found.seeds - 1 {
+            0 => String::new(),
+            more => format!(" ({more} more seeds alike: {fingerprint})"),
+        };
+        text.push_str(&format!("seed {:#x} failed{alike}:\n", found.seed));
+        found.stories.iter().for_each(|story| text.push_str(&format!("  {story}\n")));
+    }
+    text
 }
 
 /// One decimal place, without floats.
@@ -111,14 +171,4 @@ pub(super) fn save_plan(plan: &Plan) -> std::io::Result<PathBuf> {
     let path = PathBuf::from(format!("repro/{:#x}.toml", plan.seed));
     std::fs::write(&path, plan.to_toml())?;
     Ok(path)
-}
-
-/// The one line that reproduces a failure.
-pub(super) fn repro_command(plan: &Plan, failure: &Failure) -> String {
-    let mut line = format!("cargo sim repro {:#x} --profile {}", plan.seed, plan.profile.name());
-    if let Some(name) = &plan.planted {
-        line.push_str(" --planted ");
-        line.push_str(name);
-    }
-    format!("{line}   # {} {}", failure.oracle, oracle_name(failure.oracle))
 }

@@ -3,10 +3,13 @@
 use std::fs::File;
 use std::path::PathBuf;
 
+use super::record::{Origin, repro_line};
+use super::report::plan_banner;
+use super::shard::Shard;
 use super::{EXIT_BUG, EXIT_NOT_DETERMINISTIC, EXIT_OK, EXIT_USAGE};
 use crate::plan::{Plan, Profile, parse_seed};
 use crate::runner::{self, Options};
-use crate::verdict::{Verdict, oracle_name};
+use crate::verdict::Verdict;
 
 /// Runs the seed or the plan file `what`; returns the exit code.
 pub(super) fn run(what: &str, trace: Option<PathBuf>, profile: Profile, planted: Option<String>) -> u8 {
@@ -24,11 +27,14 @@ pub(super) fn run(what: &str, trace: Option<PathBuf>, profile: Profile, planted:
             return EXIT_USAGE;
         }
     };
+    let origin = Origin::here(plan.profile, plan.planted.clone(), plan.seed, Shard::WHOLE);
+    let header = plan_banner(&origin, &plan);
     let watch = file.map(|file| super::trace::write_to(&plan, file));
-    println!("{}", describe(&plan));
+    println!("{header}\n{}", describe(&plan));
     let verdict = runner::run(&plan, Options { watch, ..Options::default() });
     let again = runner::run(&plan, Options::default());
     tell(&verdict);
+    println!("{header}");
     if again.trace_hash != verdict.trace_hash {
         println!("S7: a second run has the hash {:032x}", again.trace_hash);
         print!("{}", super::trace::part(&plan));
@@ -38,7 +44,7 @@ pub(super) fn run(what: &str, trace: Option<PathBuf>, profile: Profile, planted:
         println!("passed");
         return EXIT_OK;
     };
-    println!("cargo sim repro {what}{}   # {} {}", flags(what, &plan), failure.oracle, oracle_name(failure.oracle));
+    println!("{}", repro_line(&origin, what, failure.oracle));
     EXIT_BUG
 }
 
@@ -62,20 +68,13 @@ fn read(file: &str) -> Result<Plan, String> {
 
 fn describe(plan: &Plan) -> String {
     let steps: usize = plan.initiators.iter().map(|initiator| initiator.steps.len()).sum();
-    let mut text = format!(
-        "seed {:#x} · profile {} · {} initiators with {steps} steps · {} logical units · {} shards · {} faults",
-        plan.seed,
-        plan.profile.name(),
+    format!(
+        "{} initiators with {steps} steps · {} logical units · {} shards · {} faults",
         plan.initiators.len(),
         plan.units.len(),
         plan.target.shards,
         plan.faults.len(),
-    );
-    if let Some(name) = &plan.planted {
-        text.push_str(" · planted ");
-        text.push_str(name);
-    }
-    text
+    )
 }
 
 fn tell(verdict: &Verdict) {
@@ -92,16 +91,4 @@ fn tell(verdict: &Verdict) {
         verdict.trace_hash,
     );
     verdict.failures.iter().for_each(|failure| println!("  {failure}"));
-}
-
-fn flags(what: &str, plan: &Plan) -> String {
-    let mut flags = String::new();
-    if !what.ends_with(".toml") {
-        flags = format!(" --profile {}", plan.profile.name());
-    }
-    if let Some(name) = &plan.planted {
-        flags.push_str(" --planted ");
-        flags.push_str(name);
-    }
-    flags
 }

@@ -3,12 +3,14 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use super::record::{Origin, repro_line};
 use super::repro::load;
+use super::shard::Shard;
 use super::{EXIT_BUG, EXIT_OK, EXIT_USAGE};
 use crate::plan::{Plan, Profile};
 use crate::runner::{self, Options};
 use crate::shrink::{Budget, Shrunk, Size, shrink};
-use crate::verdict::{Failure, oracle_name};
+use crate::verdict::Failure;
 
 /// Shrinks the seed or the plan file `what`; returns the exit code.
 pub(super) fn run(what: &str, profile: Profile, planted: Option<String>, out: Option<PathBuf>, budget: Budget) -> u8 {
@@ -49,12 +51,8 @@ pub(super) fn shrink_and_keep(
     println!("{}", told(plan, &shrunk, start.elapsed()));
     println!("  {}", shrunk.failures[0]);
     kept.map_err(|error| format!("{} cannot be written: {error}; name another file with --out", path.display()))?;
-    println!(
-        "cargo sim repro {}   # {} {}",
-        path.display(),
-        shrunk.failures[0].oracle,
-        oracle_name(shrunk.failures[0].oracle)
-    );
+    let origin = Origin::here(plan.profile, plan.planted.clone(), plan.seed, Shard::WHOLE);
+    println!("{}", repro_line(&origin, &path.display().to_string(), shrunk.failures[0].oracle));
     Ok(())
 }
 

@@ -10,6 +10,7 @@ use crate::chunk::Chunk;
 use crate::initiator::Violation;
 use crate::oracle::Finding;
 use crate::oracle::wire::WireOracle;
+use crate::paths::Paths;
 use crate::plan::Plan;
 use crate::runtime::EventSink;
 use crate::tap::Tap;
@@ -29,12 +30,21 @@ struct Watch {
     trace: Rc<RefCell<Trace>>,
     /// When it saw something last.
     at: Duration,
+    paths: Paths,
 }
 
 impl Observers {
     pub(super) fn new(plan: &Plan, violations: Rc<RefCell<Vec<Violation>>>, trace: Rc<RefCell<Trace>>) -> Self {
         let wire = WireOracle::new(&plan.target.limits());
-        Self { watch: Rc::new(RefCell::new(Watch { wire, violations, trace, at: Duration::ZERO })) }
+        Self {
+            watch: Rc::new(RefCell::new(Watch {
+                wire,
+                violations,
+                trace,
+                at: Duration::ZERO,
+                paths: Paths::default(),
+            })),
+        }
     }
 
     /// Sees every byte.
@@ -46,7 +56,9 @@ impl Observers {
     pub(super) fn sink(&self) -> EventSink {
         let watch = self.watch.clone();
         Rc::new(RefCell::new(move |at: Duration, event: &Event| {
-            watch.borrow_mut().with(at, |wire| wire.event(at, event));
+            let mut watch = watch.borrow_mut();
+            watch.paths.event(event);
+            watch.with(at, |wire| wire.event(at, event));
         }))
     }
 
@@ -58,6 +70,11 @@ impl Observers {
             let at = watch.at;
             watch.with(at, WireOracle::process_ended);
         })
+    }
+
+    /// The paths that core took.
+    pub(super) fn paths(&self) -> Vec<u32> {
+        self.watch.borrow().paths.seen()
     }
 
     /// The run is over: what was wrong and has not been told.
