@@ -31,9 +31,10 @@ simulator=$PWD/target/sim/quintain-sim
 dir=$(mktemp -d)
 chmod 755 "$dir"
 pids=()
-# Jobs are stepped down by slurmd's own children: wait until they are gone before the files go.
 finish() {
     local status=$? pid
+    # The daemon's own children, slurmstepd, look after the end of a job for a moment; let them come to theirs.
+    for _ in $(seq 100); do pgrep -f "^slurmstepd: " >/dev/null && sleep 0.1 || break; done
     for pid in "${pids[@]}"; do kill "$pid" 2>/dev/null || true; done
     for pid in "${pids[@]}"; do wait "$pid" 2>/dev/null || true; done
     if [ "$status" -ne 0 ]; then
