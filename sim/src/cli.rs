@@ -3,6 +3,7 @@
 mod batch;
 mod explain;
 mod mutants;
+mod probes;
 mod report;
 mod repro;
 mod shrink;
@@ -30,6 +31,8 @@ const EXIT_BUG: u8 = 42;
 const EXIT_NOT_DETERMINISTIC: u8 = 43;
 /// The checker does not find what was planted into histories.
 const EXIT_CHECKER: u8 = 44;
+/// A moment that matters was never reached, in seeds that are enough for it.
+const EXIT_NOT_REACHED: u8 = 45;
 
 /// Runs the Quintain iSCSI target in a simulated world, seed by seed, with faults.
 #[derive(Parser)]
@@ -121,6 +124,21 @@ enum Command {
         #[arg(long, value_enum, default_value_t = Profile::Full)]
         profile: Profile,
     },
+    /// Measures how many seeds it takes until each probe is hit: a rare moment that the oracles are there for.
+    Probes {
+        /// How many seeds.
+        #[arg(long, default_value_t = 2_000)]
+        seeds: u64,
+        /// The first seed.
+        #[arg(long, default_value = "0x0", value_parser = parse_seed)]
+        seed_base: u64,
+        /// How many seeds at a time.
+        #[arg(long)]
+        jobs: Option<NonZeroUsize>,
+        /// How big each run is.
+        #[arg(long, value_enum, default_value_t = Profile::Full)]
+        profile: Profile,
+    },
     /// Prints the plan of a seed.
     Plan {
         /// The seed.
@@ -183,6 +201,10 @@ fn dispatch(command: Command) -> u8 {
             let effort = mutants::Effort { seeds, seed_base, repeats: repeats.get(), jobs: jobs(count), profile };
             self_test_first(|| mutants::run(&effort, only.as_deref(), json.as_deref()))
         }
+        Command::Probes { seeds, seed_base, jobs: count, profile } => self_test_first(|| {
+            let (planted, keep_going) = (None, true);
+            probes::run(&batch::Batch { seeds, seed_base, jobs: jobs(count), profile, planted, keep_going })
+        }),
         Command::Plan { seed, profile } => {
             print!("{}", Plan::generate(seed, profile).to_toml());
             EXIT_OK

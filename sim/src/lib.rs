@@ -28,6 +28,7 @@ pub mod initiator;
 pub mod network;
 pub mod oracle;
 pub mod plan;
+pub mod probes;
 pub mod random;
 pub mod runner;
 pub mod runtime;

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::probes::Probes;
+
 /// A rule that was broken.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct Failure {
@@ -51,6 +53,8 @@ pub struct Stats {
     pub task_steps: u64,
     /// Virtual time, in microseconds.
     pub virtual_us: u64,
+    /// The probes that were hit.
+    pub probes: Probes,
 }
 
 impl Stats {
@@ -66,6 +70,7 @@ impl Stats {
         self.events += other.events;
         self.task_steps += other.task_steps;
         self.virtual_us += other.virtual_us;
+        self.probes.add(other.probes);
     }
 }
 

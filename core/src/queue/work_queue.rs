@@ -71,6 +71,7 @@ impl<T> WorkQueue<T> {
     fn take(&self) -> Option<(u16, T)> {
         let mut waiting = self.waiting.borrow_mut();
         let position = waiting.iter().position(|&(lun, _)| self.may_run(lun))?;
+        crate::probe!(UnitPassedOver if position > 0);
         let (lun, task) = waiting.remove(position)?;
         *self.running.borrow_mut().entry(lun).or_default() += 1;
         self.limits.marks.workers.reach(self.running());

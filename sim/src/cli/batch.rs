@@ -5,9 +5,10 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc;
 use std::time::Duration;
 
+use super::probes::{self, FirstHits};
 use super::report::{Progress, banner, repro_command, save_plan, summary};
 use super::shrink::shrink_and_keep;
-use super::{EXIT_BUG, EXIT_NOT_DETERMINISTIC, EXIT_OK};
+use super::{EXIT_BUG, EXIT_NOT_DETERMINISTIC};
 use crate::plan::{Plan, Profile};
 use crate::runner::{self, Options};
 use crate::shrink::Budget;
@@ -34,6 +35,7 @@ pub(super) struct Outcome {
     pub(super) seeds: u64,
     pub(super) twice: u64,
     pub(super) stats: Stats,
+    pub(super) first_hits: FirstHits,
     /// By seed.
     pub(super) failed: BTreeMap<u64, Vec<Failure>>,
 }
@@ -57,7 +59,7 @@ pub(super) fn run(batch: &Batch, shrink: Option<Budget>) -> u8 {
     println!("{}", summary(&outcome, elapsed));
     let Some((&seed, failures)) = outcome.failed.first_key_value() else {
         println!("all {} seeds passed", outcome.seeds);
-        return EXIT_OK;
+        return probes::judge(batch, &outcome);
     };
     for (seed, failures) in &outcome.failed {
         println!("seed {seed:#x} failed:");
@@ -104,6 +106,7 @@ pub(super) fn sweep(batch: &Batch, progress: &Progress) -> Outcome {
             outcome.seeds += 1;
             outcome.twice += u64::from(result.twice);
             outcome.stats.add(&result.verdict.stats);
+            outcome.first_hits.note(result.seed.wrapping_sub(batch.seed_base) + 1, result.verdict.stats.probes);
             if !result.verdict.passed() {
                 outcome.failed.insert(result.seed, result.verdict.failures);
                 if !batch.keep_going || outcome.failed.len() >= FAILURES_MAX {

@@ -56,12 +56,14 @@ impl Progress {
         let elapsed = self.start.elapsed();
         let speed = per_second(outcome.seeds, elapsed);
         if let Some(bar) = &self.bar {
-            bar.set_message(format!("{speed}/s · {} failed", outcome.failed.len()));
+            let probes = outcome.first_hits.count();
+            bar.set_message(format!("{speed}/s · {} failed · {probes}", outcome.failed.len()));
             bar.set_position(outcome.seeds);
         } else if self.last_line.get() + LINE_EVERY < Instant::now() {
             self.last_line.set(Instant::now());
             let failed = outcome.failed.len();
-            println!("{} of {} seeds, {speed} a second, {failed} failed", outcome.seeds, self.seeds);
+            let probes = outcome.first_hits.count();
+            println!("{} of {} seeds, {speed} a second, {failed} failed, {probes}", outcome.seeds, self.seeds);
         }
     }
 
