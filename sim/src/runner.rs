@@ -4,6 +4,7 @@
 //! the plan's faults strike), faults stop, one thing is broken for good while all else works, the plan's ending, the audit (every logical unit can be written, flushed and read again, every block is read), power loss, the audit
 //! again, and a clean stop after which nothing may be left over.
 
+mod beside;
 mod observers;
 
 use std::cell::{Cell, RefCell};
@@ -187,6 +188,9 @@ impl Run {
         {
             self.fail("S1", format!("initiators have not come to their end {RECOVERY_MAX:?} after the last fault"));
             return;
+        }
+        if let Some(broken) = self.plan.core {
+            self.beside(broken).await;
         }
         self.enter("ending");
         self.end().await;

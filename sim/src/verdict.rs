@@ -125,6 +125,7 @@ pub fn oracle_name(oracle: &str) -> &'static str {
         "I9" => "reject and logout",
         "I10" => "isolation",
         "S1" => "liveness",
+        "S2" => "liveness beside a failure",
         "S4" => "bounds",
         "S5" => "leak",
         "S6" => "assertion",
