@@ -29,6 +29,7 @@ pub mod id;
 pub mod limits;
 pub mod logical_unit;
 pub mod planted;
+pub mod probe;
 pub mod queue;
 pub mod scsi;
 pub mod session;

@@ -113,6 +113,8 @@ catalogue! {
         AbsentCommandListed "absent-command-listed": "REPORT SUPPORTED OPERATION CODES names a command that is not there.",
     }
     "concurrency" {
+        UnitTakesWorkers "unit-takes-workers": "One logical unit may occupy every worker.",
+        UnitFillsQueue "unit-fills-queue": "One logical unit may fill the work queue.",
         LostWakeUp "lost-wake-up": "Once the queue was four deep, a task that comes alone wakes no worker.",
         WorkerLost "worker-lost": "A worker that panicked is not replaced, and its command stays with it.",
         AnswerIgnored "answer-ignored": "A peer that answers a NOP-In is given up all the same.",

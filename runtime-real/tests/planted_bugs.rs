@@ -1,14 +1,15 @@
-//! The planted bugs of the simulator are not in the daemon.
+//! The planted bugs and the probes of the simulator are not in the daemon.
 
 use std::fs;
 
-/// Cargo unifies features over a workspace, so the daemon's own binary is looked at: the name of a planted bug is in a
-/// binary exactly when the catalogue is.
+/// Cargo unifies features over a workspace, so the daemon's own binary is looked at: the name of a planted bug or a
+/// probe is in a binary exactly when its catalogue is.
 #[test]
-fn daemon_contains_no_planted_bug() {
-    let names: Vec<&str> =
-        include_str!("../../core/src/planted.rs").split('"').filter(|quoted| is_name(quoted)).collect();
-    assert!(!names.is_empty(), "the catalogue is read");
+fn daemon_contains_no_planted_bug_and_no_probe() {
+    let catalogues = [include_str!("../../core/src/planted.rs"), include_str!("../../core/src/probe.rs")];
+    let names_of = |catalogue: &'static str| catalogue.split('"').filter(|quoted| is_name(quoted));
+    assert!(catalogues.iter().all(|catalogue| names_of(catalogue).count() > 40), "the catalogues are read");
+    let names: Vec<&str> = catalogues.into_iter().flat_map(names_of).collect();
     let binary = fs::read(env!("CARGO_BIN_EXE_quintain")).expect("the binary is there");
     // Literals stand in a binary without anything between them, so a name may be a part of a run.
     let runs: Vec<&str> = binary

@@ -10,6 +10,7 @@ mod markdown;
 mod merge;
 mod mutants;
 mod pcap;
+mod probes;
 mod record;
 mod report;
 mod repro;
@@ -42,6 +43,8 @@ const EXIT_BUG: u8 = 42;
 const EXIT_NOT_DETERMINISTIC: u8 = 43;
 /// The checker does not find what was planted into histories.
 const EXIT_CHECKER: u8 = 44;
+/// A moment that matters was never reached, in seeds that are enough for it.
+const EXIT_NOT_REACHED: u8 = 45;
 /// It was told to stop, and had found nothing.
 const EXIT_INTERRUPTED: u8 = 130;
 
@@ -142,6 +145,21 @@ enum Command {
     Timeline(timeline::TimelineArgs),
     /// Writes what passes on the simulated wire into a capture file (pcapng), for Wireshark and tshark.
     Pcap(pcap::PcapArgs),
+    /// Measures how many seeds it takes until each probe is hit: a rare moment that the oracles are there for.
+    Probes {
+        /// How many seeds.
+        #[arg(long, default_value_t = 2_000)]
+        seeds: u64,
+        /// The first seed.
+        #[arg(long, default_value = "0x0", value_parser = parse_seed)]
+        seed_base: u64,
+        /// How many seeds at a time.
+        #[arg(long)]
+        jobs: Option<NonZeroUsize>,
+        /// How big each run is.
+        #[arg(long, value_enum, default_value_t = Profile::Full)]
+        profile: Profile,
+    },
     /// Prints the plan of a seed.
     Plan {
         /// The seed.
@@ -204,6 +222,11 @@ fn dispatch(command: Command) -> u8 {
         Command::Timeline(args) => timeline::run(&args),
         Command::Pcap(args) => pcap::run(&args),
         Command::Trace(args) => trace::run(args),
+        Command::Probes { seeds, seed_base, jobs: count, profile } => self_test_first(|| {
+            let mut batch = batch::Batch::first_failure(seeds, seed_base, jobs(count), profile, None);
+            batch.failures = usize::MAX;
+            probes::run(&batch)
+        }),
         Command::Plan { seed, profile } => {
             print!("{}", Plan::generate(seed, profile).to_toml());
             EXIT_OK

@@ -20,6 +20,7 @@ use crate::history::{Event as HistoryEvent, History};
 use crate::initiator::World;
 use crate::network::{Network, SimWire};
 use crate::plan::{Panicker, Plan, TARGET_NAME, TargetPlan, UnitKind, UnitPlan};
+use crate::probes::{self, Probe};
 use crate::runtime::{EventSink, Events, Process, ProcessParts, SimRuntime};
 use crate::trace::{Entity, Fact, Trace};
 
@@ -258,6 +259,9 @@ impl Cluster {
                 }
             },
         };
+        if self.state.up.borrow().as_ref().is_some_and(|up| up.shards[0].usage()["logins"] > 0) {
+            probes::hit(Probe::DeathInLogin);
+        }
         self.record(event);
         parts.network.target_died(death != Death::PowerLoss);
         for disk in disks.values() {

@@ -27,6 +27,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::executor::Clock;
 use crate::history::{Event, History};
+use crate::probes::{self, Probe};
 use crate::random::Draws;
 use crate::runtime::SimBuf;
 use crate::trace::{Entity, Fact, Trace};
@@ -207,6 +208,7 @@ impl SimDisk {
         state.faults = Faults::default();
         let now = self.device.clock.now();
         for operation in std::mem::take(&mut state.hung) {
+            probes::hit(Probe::HungUntilHealed);
             let due = now + Duration::from_micros(state.draws.between(1, 5_000));
             state.enqueue(due, operation);
         }
@@ -229,7 +231,13 @@ impl SimDisk {
         let sector = self.sector();
         let mut state = self.device.state.borrow_mut();
         for operation in state.take_operations() {
+            if matches!(operation.kind, Kind::Flush(_)) {
+                probes::hit(Probe::PowerLossInFlush);
+            }
             if let (Kind::Write(_), Some(bytes)) = (operation.kind, operation.bytes()) {
+                if bytes.len() > sector {
+                    probes::hit(Probe::PowerLossTears);
+                }
                 state.land_partly(operation.offset_bytes, bytes, sector, 1);
             }
         }

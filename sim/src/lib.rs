@@ -32,6 +32,7 @@ pub mod oracle;
 pub mod paths;
 pub mod pcap;
 pub mod plan;
+pub mod probes;
 pub mod random;
 pub mod runner;
 pub mod runtime;

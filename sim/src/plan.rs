@@ -44,6 +44,9 @@ pub struct Plan {
     /// How the run ends.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub ending: Ending,
+    /// What is broken for good between the end of the faults and the ending.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub core: Option<Broken>,
     /// The target.
     #[serde(default, serialize_with = "sparse::one", skip_serializing_if = "is_zero")]
     pub target: TargetPlan,
@@ -98,6 +101,27 @@ pub enum Ending {
     Crash,
     /// Clean stop and power loss right after the chaos.
     CleanStop,
+}
+
+/// What stays broken (S2). It concerns its logical unit, or its initiator, and nothing else.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "what")]
+pub enum Broken {
+    /// No operation of a disk completes, and initiators that never give up keep sending commands to it.
+    HungDisk {
+        /// Whose.
+        lun: u16,
+    },
+    /// An initiator reads a lot, and then nothing more from its connection.
+    SlowReader {
+        /// What it reads.
+        lun: u16,
+    },
+    /// A hostile initiator goes on.
+    Hostile {
+        /// What it may write to.
+        lun: u16,
+    },
 }
 
 /// What the target is made of. Sizes are in bytes, times in milliseconds; each limit is a field of core's `Limits`.

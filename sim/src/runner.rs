@@ -1,9 +1,10 @@
 //! One run: `Plan -> Verdict`.
 //!
-//! Phases: warm-up (the initiators log in and work, and nothing goes wrong), chaos (the initiators do their steps while the plan's faults strike), faults stop, the plan's ending, the
-//! audit (every logical unit can be written, flushed and read again, every block is read), power loss, the audit
+//! Phases: warm-up (the initiators log in and work, and nothing goes wrong), chaos (the initiators do their steps while
+//! the plan's faults strike), faults stop, one thing is broken for good while all else works, the plan's ending, the audit (every logical unit can be written, flushed and read again, every block is read), power loss, the audit
 //! again, and a clean stop after which nothing may be left over.
 
+mod beside;
 mod observers;
 
 use std::cell::{Cell, RefCell};
@@ -22,6 +23,7 @@ use crate::initiator::{self, Ear, Heard, Phase, Report, Shared};
 use crate::network::{Cut, Link, Network};
 use crate::oracle;
 use crate::plan::{Ending, Plan, TARGET_NAME, UnitPlan};
+use crate::probes::Probes;
 use crate::trace::{Entity, Fact, Trace, Watch};
 use crate::verdict::{Failure, Stats, Verdict};
 use observers::Observers;
@@ -191,6 +193,9 @@ impl Run {
             self.fail("S1", format!("initiators have not come to their end {RECOVERY_MAX:?} after the last fault"));
             return;
         }
+        if let Some(broken) = self.plan.core {
+            self.beside(broken).await;
+        }
         self.enter("ending");
         self.end().await;
         self.enter("end");
@@ -314,6 +319,7 @@ impl Run {
             events: trace.events(),
             task_steps: self.executor.clock().steps(),
             virtual_us: self.executor.clock().now().as_micros() as u64,
+            probes: Probes::take(),
             ..Stats::default()
         };
         for report in self.reports.borrow().iter() {

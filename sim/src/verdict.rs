@@ -6,6 +6,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::probes::Probes;
+
 /// A rule that was broken.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct Failure {
@@ -55,6 +57,9 @@ pub struct Stats {
     pub task_steps: u64,
     /// Virtual time, in microseconds.
     pub virtual_us: u64,
+    /// The probes that were hit.
+    #[serde(skip)]
+    pub probes: Probes,
 }
 
 impl Stats {
@@ -70,6 +75,7 @@ impl Stats {
         self.events += other.events;
         self.task_steps += other.task_steps;
         self.virtual_us += other.virtual_us;
+        self.probes.add(other.probes);
     }
 }
 
@@ -124,6 +130,7 @@ pub const ORACLES: &[(&str, &str)] = &[
     ("I9", "reject and logout"),
     ("I10", "isolation"),
     ("S1", "liveness"),
+    ("S2", "liveness beside a failure"),
     ("S4", "bounds"),
     ("S5", "leak"),
     ("S6", "assertion"),

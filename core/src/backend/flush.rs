@@ -24,6 +24,7 @@ impl Flushes {
     /// runs flushes.
     pub(super) fn request(&self) -> (u64, bool) {
         let number = self.begun.get() + 1;
+        crate::probe!(FlushShared if self.wanted.get() == number);
         self.wanted.set(number);
         (number, !self.running.replace(true))
     }

@@ -68,7 +68,9 @@ impl<R: Runtime> Medium<R> {
             return if planted!(WriteErrorGood) && !durable { Ok(()) } else { Err(error) };
         }
         // A failure that was recorded while this one was under way concerns it too: it is not to be found durable later.
-        if self.shared.conditions().flush_failed() { Err(BackendError::FlushFailed) } else { Ok(()) }
+        let failed = self.shared.conditions().flush_failed();
+        crate::probe!(WriteMeetsFailedFlush if failed);
+        if failed { Err(BackendError::FlushFailed) } else { Ok(()) }
     }
 
     /// Makes every write that completed before this call durable, or says that this cannot be proved.

@@ -64,6 +64,7 @@ impl<R: Runtime> WholeTransfers<R> {
     async fn own_description(&self) -> R::Disk {
         let mark = &self.limits.marks.durable_writes;
         if self.disks.all_lent() {
+            crate::probe!(DescriptionAwaited);
             mark.meet();
         }
         let own = self.disks.own().await;
@@ -140,6 +141,7 @@ impl Rest<'_> {
         };
         assert!(bytes <= self.length - self.at, "a disk moved more than it was asked to");
         let whole = if self.at + bytes == self.length { bytes } else { bytes - bytes % self.block_bytes };
+        crate::probe!(TransferWithinBlock if whole < bytes);
         if whole > 0 {
             self.at += whole;
             self.interruptions = 0;
@@ -150,6 +152,7 @@ impl Rest<'_> {
         let mark = &self.limits.marks.transfer_interruptions;
         mark.reach(self.interruptions as usize);
         if self.interruptions >= self.limits.transfer_interruptions {
+            crate::probe!(TransferGivenUp);
             mark.meet();
             return Err(otherwise);
         }

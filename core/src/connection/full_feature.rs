@@ -213,6 +213,7 @@ impl<R: Runtime> Driver<R> {
             if session.window.borrow().max_cmd_sn().precedes(command.cmd_sn) {
                 session.limits.marks.command_window.meet();
             }
+            crate::probe!(DuplicateHeldBack if session.window.borrow().contains(command.cmd_sn));
             return Sink::Drop;
         }
         if crate::wire::ahs::AhsChain::new(self.receiver.ahs()).any(|ahs| ahs.is_err()) {
@@ -234,7 +235,10 @@ impl<R: Runtime> Driver<R> {
     fn begin_data_out(&self, data_out: &DataOut, bytes: usize) -> Sink<R> {
         let task = self.session.tasks.borrow().get(&data_out.itt).cloned();
         // The task may have been aborted, or answered, while its data were on their way.
-        let Some(task) = task else { return Sink::Drop };
+        let Some(task) = task else {
+            crate::probe!(DataOutForNobody);
+            return Sink::Drop;
+        };
         let checked = match task.transfer.borrow_mut().as_mut() {
             Some(transfer) => transfer.on_data(
                 data_out.ttt,
@@ -297,6 +301,8 @@ impl<R: Runtime> Driver<R> {
         // The task may have been aborted while its buffer was out.
         if task.is_live() && task.refusal.borrow().is_none() {
             *task.data_out.borrow_mut() = Some(buffer);
+        } else {
+            crate::probe!(SegmentForAborted if !task.is_live());
         }
         // That may have been the end of the PDU, with nothing more to come.
         self.feed(&[])

@@ -107,6 +107,7 @@ impl<R: Runtime> Connection<R> {
     /// Takes the next StatSN.
     pub(crate) fn next_stat_sn(&self) -> SerialNumber {
         let stat_sn = self.stat_sn.get();
+        crate::probe!(StatSnWrapped if stat_sn.0 == u32::MAX);
         self.stat_sn.set(stat_sn.next());
         stat_sn
     }
@@ -175,6 +176,7 @@ impl<R: Runtime> Connection<R> {
         self.write_list.close();
         let drained = crate::sync::within(&self.runtime, self.limits.linger, self.write_list.until_drained()).await;
         if drained.is_none() {
+            crate::probe!(LingerOver);
             self.limits.marks.linger.meet();
         }
         self.close(why, if drained.is_some() { Close::Graceful } else { Close::Abort });

@@ -172,10 +172,12 @@ impl Receiver {
     /// Fills the header up to `need` bytes; tells whether they are there.
     fn take_header(&mut self, input: &mut &[u8], need: usize) -> bool {
         if self.header_have < need {
+            let before = self.header_have;
             let (bytes, rest) = input.split_at(input.len().min(need - self.header_have));
             self.header[self.header_have..self.header_have + bytes.len()].copy_from_slice(bytes);
             *input = rest;
             self.header_have += bytes.len();
+            crate::probe!(HeaderInPieces if before > 0 && before < self.header_have && self.header_have < need);
             if crate::planted!(BhsSplit) && !bytes.is_empty() && self.header_have == 47 {
                 self.header_have = 0;
             }
@@ -187,6 +189,7 @@ impl Receiver {
         let (bytes, rest) = input.split_at(input.len().min(self.tail_need - self.tail_have));
         self.tail[self.tail_have..self.tail_have + bytes.len()].copy_from_slice(bytes);
         *input = rest;
+        crate::probe!(TailInPieces if self.tail_have > 0 && !bytes.is_empty());
         self.tail_have += bytes.len();
         if self.tail_have < self.tail_need {
             return None;

@@ -35,6 +35,7 @@ pub(crate) async fn watch<R: Runtime>(session: Rc<Session<R>>) {
         let pdu_due = connection.pdu_due(limits.initiator_stall);
         if send_due.is_some_and(|due| due <= now) {
             marks.send_stall.meet();
+            crate::probe!(PeerDoesNotRead);
             return connection.abort("the peer does not read");
         }
         if pdu_due.is_some_and(|due| due <= now) {
@@ -43,17 +44,20 @@ pub(crate) async fn watch<R: Runtime>(session: Rc<Session<R>>) {
         }
         if session.gap_due().is_some_and(|due| due <= now) {
             marks.initiator_stall.meet();
+            crate::probe!(GapGivenUp);
             return connection.abort("a command is missing before others");
         }
         session.give_up_stalled(now);
         if life_due.is_some_and(|due| due <= now) {
             if asked.is_some() && connection.write_list.bytes() > 0 {
                 // The question or its answer is held up by what is being sent; that send has a limit of its own.
+                crate::probe!(AnswerHeldUp);
                 asked = Some(now);
                 continue;
             }
             if asked.is_some() {
                 marks.nop_timeout.meet();
+                crate::probe!(PeerSilent);
                 return connection.abort("no answer to NOP-In");
             }
             asked = Some(now);

@@ -103,6 +103,7 @@ impl<B: AsRef<[u8]>> WriteList<B> {
     /// Waits until the list is short enough that more may be received, or closed.
     pub async fn until_room(&self) {
         if !self.has_room() {
+            crate::probe!(WriteListFull);
             let too_many = self.pdus() > self.limits.write_list_pdus;
             let marks = &self.limits.marks;
             if too_many { &marks.write_list_pdus } else { &marks.write_list_bytes }.meet();

@@ -189,6 +189,11 @@ impl<R: Runtime> LogicalUnit<R> {
         &self.runtime
     }
 
+    /// Whether `nexus` has not been told something.
+    pub(crate) fn has_attention(&self, nexus: NexusId) -> bool {
+        self.attentions.has(nexus)
+    }
+
     /// Takes the condition that `nexus` is to be told next.
     pub(crate) fn take_attention(&self, nexus: NexusId) -> Option<UnitAttention> {
         let attention = self.attentions.take(nexus)?;

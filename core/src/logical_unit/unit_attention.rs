@@ -78,16 +78,23 @@ impl UnitAttentions {
         // A pending reset says nothing about what came after it, unless that is a reset too.
         let said =
             |old: &UnitAttention| old.supersedes(attention) && (attention.reset_level().is_some() || *old == attention);
+        crate::probe!(AttentionCovered if queue.iter().any(said));
         if planted!(UnitAttentionNever) || queue.iter().any(said) {
             return false;
         }
         queue.retain(|old| !attention.supersedes(*old));
+        crate::probe!(AttentionSuperseded if queue.len() < before);
         queue.push_back(attention);
         if planted!(UnitAttentionTwice) {
             queue.push_back(attention);
         }
         self.pending.set(self.pending.get() - before + queue.len());
         true
+    }
+
+    /// Whether `nexus` has not been told something.
+    pub(super) fn has(&self, nexus: NexusId) -> bool {
+        self.queues.borrow().get(&nexus).is_some_and(|queue| !queue.is_empty())
     }
 
     /// Takes the condition that `nexus` is to be told next.

@@ -7,13 +7,15 @@ use std::rc::Rc;
 use crate::high_water::Bounds;
 use crate::sync::Notify;
 
-/// A bounded queue with a bound on how many workers one logical unit may occupy, so that a disk that hangs cannot
-/// take them all. `T` is a task.
+/// A bounded queue with a bound on how many workers and places one logical unit may occupy, so that a disk that hangs
+/// cannot take them all. `T` is a task.
 #[derive(Debug)]
 pub struct WorkQueue<T> {
     limits: Rc<Bounds>,
     /// The most workers that one logical unit may occupy.
     share: usize,
+    /// The most places that one logical unit may occupy.
+    places: usize,
     waiting: RefCell<VecDeque<(u16, T)>>,
     /// Workers occupied, by logical unit.
     running: RefCell<BTreeMap<u16, usize>>,
@@ -24,12 +26,16 @@ pub struct WorkQueue<T> {
 }
 
 impl<T> WorkQueue<T> {
-    /// An empty queue, of whose tasks one logical unit runs at most `share` at a time.
+    /// An empty queue for `units` logical units. One of them leaves a worker and a place to each of the others, if there
+    /// are as many.
     #[must_use]
-    pub fn new(limits: Rc<Bounds>, share: usize) -> Self {
+    pub fn new(limits: Rc<Bounds>, units: usize) -> Self {
+        let all_but_others = |count: u32| (count as usize).saturating_sub(units.saturating_sub(1)).max(1);
+        let planted = |bug: bool, most: usize| if bug { usize::MAX } else { most };
         Self {
+            share: planted(crate::planted!(UnitTakesWorkers), all_but_others(limits.workers)),
+            places: planted(crate::planted!(UnitFillsQueue), all_but_others(limits.work_queue_tasks)),
             limits,
-            share: share.max(1),
             waiting: RefCell::default(),
             running: RefCell::default(),
             disowned: RefCell::default(),
@@ -41,10 +47,12 @@ impl<T> WorkQueue<T> {
     /// Adds a task of logical unit `lun`, at the front when it is the `head_of_queue`.
     ///
     /// # Errors
-    /// The queue is full: the task comes back.
+    /// The queue is full, or the logical unit has its share of it: the task comes back.
     pub fn push(&self, lun: u16, task: T, head_of_queue: bool) -> Result<(), T> {
         let mut waiting = self.waiting.borrow_mut();
-        if waiting.len() >= self.limits.work_queue_tasks as usize {
+        let of_unit = || waiting.iter().filter(|(other, _)| *other == lun).count();
+        let has_share = || waiting.len() >= self.places && of_unit() >= self.places;
+        if waiting.len() >= self.limits.work_queue_tasks as usize || has_share() {
             return Err(task);
         }
         if head_of_queue {
@@ -71,6 +79,7 @@ impl<T> WorkQueue<T> {
     fn take(&self) -> Option<(u16, T)> {
         let mut waiting = self.waiting.borrow_mut();
         let position = waiting.iter().position(|&(lun, _)| self.may_run(lun))?;
+        crate::probe!(UnitPassedOver if position > 0);
         let (lun, task) = waiting.remove(position)?;
         *self.running.borrow_mut().entry(lun).or_default() += 1;
         self.limits.marks.workers.reach(self.running());
@@ -160,8 +169,9 @@ mod tests {
     use super::*;
     use crate::limits::Limits;
 
-    fn queue<T>(work_queue_tasks: u32, share: usize) -> WorkQueue<T> {
-        WorkQueue::new(Rc::new(Bounds::new(Limits { work_queue_tasks, ..Limits::default() })), share)
+    /// A queue for two logical units.
+    fn queue<T>(work_queue_tasks: u32, workers: u32) -> WorkQueue<T> {
+        WorkQueue::new(Rc::new(Bounds::new(Limits { work_queue_tasks, workers, ..Limits::default() })), 2)
     }
 
     fn pop<T>(queue: &WorkQueue<T>) -> Option<(u16, T)> {
@@ -181,7 +191,7 @@ mod tests {
 
     #[test]
     fn logical_unit_that_uses_up_its_share_lets_others_pass() {
-        let queue = queue(8, 1);
+        let queue = queue(8, 2);
         for (lun, task) in [(0, 'a'), (0, 'b'), (1, 'c')] {
             queue.push(lun, task, false).expect("there is room");
         }
@@ -192,12 +202,26 @@ mod tests {
         assert_eq!(pop(&queue), Some((0, 'b')));
     }
 
+    /// A disk that hung once filled the queue, and no other logical unit got a command in.
+    #[test]
+    fn logical_unit_leaves_a_place_to_the_other() {
+        let queue = queue(3, 2);
+        for task in ['a', 'b'] {
+            assert_eq!(queue.push(0, task, false), Ok(()));
+        }
+        assert_eq!(queue.push(0, 'c', false), Err('c'));
+        assert_eq!(queue.push(1, 'd', false), Ok(()));
+        assert_eq!(queue.push(1, 'e', false), Err('e'), "the queue is full");
+        assert_eq!(pop(&queue), Some((0, 'a')));
+        assert_eq!(queue.push(0, 'f', false), Ok(()));
+    }
+
     /// A logical unit whose disk hangs once had as many disowned tasks as there were workers on top of the limit, and
     /// those that waited in the queue as well.
     #[test]
     fn tasks_that_run_and_may_be_disowned_keep_within_the_limit_of_those_that_were() {
         let limits = Limits { disowned_tasks: 2, ..Limits::default() };
-        let queue = WorkQueue::new(Rc::new(Bounds::new(limits)), 8);
+        let queue = WorkQueue::new(Rc::new(Bounds::new(limits)), 1);
         for task in 'a'..='e' {
             queue.push(0, task, false).expect("there is room");
         }

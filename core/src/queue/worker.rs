@@ -12,6 +12,7 @@ use crate::scsi::{self, Outcome, Request};
 use crate::session::BROKEN;
 use crate::sync::apart;
 use crate::target::TargetShare;
+use crate::task::status::Status;
 use crate::task::{Task, TaskState};
 
 /// A command that a worker has, with the number of its logical unit.
@@ -26,6 +27,7 @@ pub(crate) async fn work<R: Runtime>(target: Rc<TargetShare<R>>) {
             // Somebody took this worker's place when the task was disowned.
             return;
         }
+        crate::probe!(WorkerReplaced);
     }
 }
 
@@ -87,6 +89,8 @@ async fn carry_out<R: Runtime>(target: &Rc<TargetShare<R>>, task: &Rc<Task<R>>) 
             // What a command does beside the medium, as a stop does, must not happen after its abort.
             if task.fence.borrow().is_some() || crate::planted!(StopAfterAbort) {
                 drop(execute.await);
+                crate::probe!(DisownedEndsLate if task.write);
+                crate::probe!(DisownedOutlivesSession if task.session.ended.get());
             }
             task.fence.take();
             target.device.runtime.event(&Event::DisownedCompleted { nexus, lun, itt });
@@ -100,6 +104,7 @@ fn finish<R: Runtime>(task: &Rc<Task<R>>, outcome: Outcome<R::Buf>) {
     match task.state.get() {
         TaskState::Running => task.session.complete(task, outcome),
         _ => {
+            crate::probe!(WriteLandsInAbort if task.has_data_out() && outcome.status == Status::GOOD);
             if crate::planted!(BufferLeakOnAbort)
                 && let scsi::DataIn::Buffer(buffer) = outcome.data_in
             {

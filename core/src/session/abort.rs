@@ -65,6 +65,7 @@ impl<R: Runtime> Session<R> {
         let at_once = if crate::planted!(VictimsOneByOne) { 1 } else { tasks.len().max(1) };
         for tasks in tasks.chunks(at_once) {
             for task in tasks.iter().filter(|task| task.is_live()) {
+                crate::probe!(QueuedAborted if task.state.get() == TaskState::Queued);
                 task.state.set(TaskState::Aborting);
             }
             self.begin_to_end(tasks, owed);
@@ -78,6 +79,7 @@ impl<R: Runtime> Session<R> {
                     self.forget(task);
                 }
             } else if owed == Owed::Await && task.is_receiving() {
+                crate::probe!(AbortAwaitsData);
                 task.take_data_out();
                 if let Some(transfer) = task.transfer.borrow_mut().as_mut() {
                     transfer.give_up();
@@ -99,8 +101,10 @@ impl<R: Runtime> Session<R> {
         }
         if task.has_worker.get() {
             self.limits.marks.abort_deadline.meet();
+            crate::probe!(TaskDisowned);
             task.disown();
         } else {
+            crate::probe!(OwedDataNeverCame);
             self.limits.marks.data_out_deadline.meet();
         }
     }

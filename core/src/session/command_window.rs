@@ -70,6 +70,7 @@ impl<T> CommandWindow<T> {
         if !self.is_missing(cmd_sn) {
             return Arrival::Ignored(command);
         }
+        crate::probe!(GapBeforeThree if cmd_sn == self.exp_cmd_sn && self.pending.len() >= 3);
         self.pending.insert(cmd_sn.0, Some(command));
         Arrival::Accepted
     }
@@ -77,6 +78,7 @@ impl<T> CommandWindow<T> {
     /// Counts `cmd_sn` as received although its command will never be carried out: it was aborted before it came.
     pub fn plug(&mut self, cmd_sn: SerialNumber) {
         if self.is_missing(cmd_sn) {
+            crate::probe!(PluggedBeforeOthers if !self.pending.is_empty());
             self.pending.insert(cmd_sn.0, None);
         }
     }
@@ -85,6 +87,7 @@ impl<T> CommandWindow<T> {
     pub fn take_next(&mut self) -> Option<T> {
         while let Some(command) = self.pending.remove(&self.exp_cmd_sn.0) {
             self.exp_cmd_sn = self.exp_cmd_sn.plus(1);
+            crate::probe!(CmdSnWrapped if self.exp_cmd_sn.0 == 0);
             if crate::planted!(PendingOvertakes)
                 && command.is_some()
                 && let Some(later) = self.pending.get_mut(&self.exp_cmd_sn.0)
@@ -107,6 +110,7 @@ impl<T> CommandWindow<T> {
             "more commands than the window"
         );
         self.in_use = self.in_use.min(self.width);
+        crate::probe!(WindowClosed if self.in_use == self.width && self.width > 1);
     }
 
     /// A command that held a place has ended.

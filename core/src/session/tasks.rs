@@ -109,6 +109,7 @@ impl<R: Runtime> Session<R> {
             // What it takes of the pool may be more than was asked for.
             let left = runtime.pool_free_bytes();
             let Some(share) = PoolShare::take(&self.pool_held, free - left, left, limits) else {
+                crate::probe!(PoolShareRefused);
                 return self.refuse_buffer(task, &limits.marks.pool_shares);
             };
             limits.marks.transfer_bytes.reach(wanted as usize);
@@ -180,7 +181,10 @@ impl<R: Runtime> Session<R> {
         let stalled: Vec<_> = self.tasks.borrow().values().filter(stalled).cloned().collect();
         for task in stalled {
             let marks = &self.limits.marks;
-            if self.trickles_since(&task).is_some() { &marks.stall_bytes } else { &marks.initiator_stall }.meet();
+            let trickles = self.trickles_since(&task).is_some();
+            if trickles { &marks.stall_bytes } else { &marks.initiator_stall }.meet();
+            crate::probe!(TricklingGivenUp if trickles);
+            crate::probe!(StalledGivenUp if !trickles);
             self.data_violated(&task, TransferError::TooLate);
         }
     }
@@ -195,7 +199,10 @@ impl<R: Runtime> Session<R> {
     pub(crate) fn data_violated(self: &Rc<Self>, task: &Rc<Task<R>>, error: TransferError) {
         match task.state.get() {
             // Its data were complete, and yet more come: a worker passes over what is no longer queued.
-            TaskState::Queued if !crate::planted!(DataBehindWrite) => task.state.set(TaskState::Waiting),
+            TaskState::Queued if !crate::planted!(DataBehindWrite) => {
+                crate::probe!(DataBehindQueued);
+                task.state.set(TaskState::Waiting);
+            }
             TaskState::Running | TaskState::Disowned | TaskState::Ended => {
                 let what = "data after the last of a command";
                 return self.event(&Event::ProtocolViolation { connection: self.connection.id, what });
@@ -225,6 +232,7 @@ impl<R: Runtime> Session<R> {
             let mut sets = self.task_sets.borrow_mut();
             let set = sets.entry(task.lun).or_default();
             if set.len() >= self.limits.task_set_tasks as usize {
+                crate::probe!(TaskSetFull);
                 self.refuse_full(task, Status::TASK_SET_FULL, &self.limits.marks.task_set_tasks);
                 None
             } else {
@@ -280,6 +288,8 @@ impl<R: Runtime> Session<R> {
             let Some(r2t) = r2t else { return };
             let open = task.transfer.borrow().as_ref().map_or(0, DataOutTransfer::open_r2ts);
             self.limits.marks.max_outstanding_r2t.reach(open);
+            crate::probe!(TwoR2tsOpen if open >= 2);
+            crate::probe!(SolicitsDormant if task.age.get().is_some() && !task.enabled.get());
             self.limits.marks.max_burst_bytes.reach(r2t.length as usize);
             let now = self.connection.moment();
             task.heard.set(now);
@@ -294,11 +304,13 @@ impl<R: Runtime> Session<R> {
         let Some(target) = &self.target else { return };
         let lun = task.lun.number().unwrap_or(u16::MAX);
         if target.queue.is_stuck(lun) {
+            crate::probe!(UnitStuck);
             self.refuse_full(task, Status::BUSY, &self.limits.marks.disowned_tasks);
             return self.complete_refused(task);
         }
         task.state.set(TaskState::Queued);
         if target.queue.push(lun, task.clone(), task.attribute == Attribute::HeadOfQueue).is_err() {
+            crate::probe!(WorkQueueFull);
             task.state.set(TaskState::Waiting);
             self.refuse_full(task, Status::BUSY, &self.limits.marks.work_queue_tasks);
             self.complete_refused(task);
@@ -348,6 +360,7 @@ impl<R: Runtime> Session<R> {
         if !self.is_in_table(task) {
             return;
         }
+        crate::probe!(DormantAborted if task.age.get().is_some() && !task.enabled.get());
         let disowned = task.state.get() == TaskState::Disowned;
         if !disowned {
             task.state.set(TaskState::Ended);

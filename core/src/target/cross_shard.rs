@@ -53,8 +53,10 @@ impl<R: Runtime> Shard<R> {
         let request = self.next_request.get();
         self.next_request.set(request + 1);
         self.unacknowledged.borrow_mut().insert(request, usize::from(self.node.shards) - 1);
+        crate::probe!(ResetsMeet if self.unacknowledged.borrow().len() > 1);
         self.post_to_others(|| CrossShard::Reset { request, from: self.id, target, lun, attention });
         self.reset_here(target, lun, attention, Some(issuer)).await;
+        crate::probe!(ResetAwaitsShard if self.unacknowledged.borrow().get(&request).is_some_and(|&open| open > 0));
         // Each shard bounds its own aborts; this only guards against a shard that is gone.
         let limit = self.limits.reset_deadline();
         let all = self.acknowledged.until(|| {

@@ -105,6 +105,7 @@ impl<R: Runtime> Shard<R> {
                 self.forget_session(&old);
                 break;
             }
+            crate::probe!(ReinstatementWaits if !old.tasks.borrow().is_empty());
             old.until_ended().await;
         }
         reinstates
@@ -129,11 +130,15 @@ impl<R: Runtime> Shard<R> {
                 Ok(earlier) => {
                     session.connection.abort("connection reinstated");
                     if let Some(earlier) = earlier {
+                        crate::probe!(SuccessorOvertaken);
                         self.turn_away(earlier, LoginStatus::SERVICE_UNAVAILABLE).await;
                     }
                     return;
                 }
-                Err(successor) => (successor, LoginStatus::SESSION_DOES_NOT_EXIST),
+                Err(successor) => {
+                    crate::probe!(SuccessorTooLate);
+                    (successor, LoginStatus::SESSION_DOES_NOT_EXIST)
+                }
             },
         };
         self.turn_away(successor, status).await;
@@ -142,6 +147,7 @@ impl<R: Runtime> Shard<R> {
     /// Nobody goes on with `session`; whoever wanted to is refused.
     pub(crate) fn close_succession(self: &Rc<Self>, session: &Session<R>, status: LoginStatus) {
         if let Some(successor) = session.succession.close() {
+            crate::probe!(SuccessorTooLate);
             let shard = self.clone();
             self.runtime.spawn(async move { shard.turn_away(successor, status).await });
         }
@@ -196,6 +202,7 @@ impl<R: Runtime> Shard<R> {
         let connection = handoff.id;
         let negotiated = old.negotiated.borrow().succeeded_by(&handoff.logged_in.outcome.negotiated);
         let identity = Identity { nexus: old.nexus, tsih: old.tsih, key: old.key.clone(), negotiated };
+        crate::probe!(ContinuedWithAttention if old.target.iter().flat_map(|target| target.device.luns.values()).any(|unit| unit.has_attention(old.nexus)));
         if crate::planted!(ContinuesWithAttention) {
             old.target.iter().flat_map(|target| target.device.luns.values()).for_each(|unit| {
                 unit.attach(old.nexus, UnitAttention::NEXUS_LOSS);

@@ -156,6 +156,7 @@ impl<R: Runtime> Shard<R> {
             commands_aborted: sessions.iter().map(|session| session.tasks.borrow().len()).sum(),
             ..StopReport::default()
         };
+        crate::probe!(StopAborts if report.commands_aborted > 0);
         let ends = join_all(sessions.iter().map(|session| async move {
             session.connection.finish("the target stops").await;
             session.until_ended().await;
@@ -315,6 +316,7 @@ impl<R: Runtime> Shard<R> {
         match home {
             Some(home) if home == self.id => self.establish(stream, handoff).await,
             Some(home) => {
+                crate::probe!(LoginHandedOver);
                 let parked = self.runtime.park(stream);
                 self.runtime.post(home, ShardMessage::Connection { parked, handoff: Box::new(handoff) });
             }

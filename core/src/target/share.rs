@@ -21,9 +21,7 @@ impl<R: Runtime> TargetShare<R> {
     /// Makes the share and starts its workers.
     pub(crate) fn start(index: usize, device: Device<R>) -> Rc<Self> {
         let workers = device.limits.workers.max(1) as usize;
-        // Whatever hangs, every other logical unit keeps a worker.
-        let share = workers.saturating_sub(device.luns.len().saturating_sub(1)).max(1);
-        let queue = WorkQueue::new(device.limits.clone(), share);
+        let queue = WorkQueue::new(device.limits.clone(), device.luns.len());
         let target = Rc::new(Self { index, device, queue });
         for _ in 0..workers + usize::from(crate::planted!(WorkerTooMany)) {
             target.device.runtime.spawn(worker::work(target.clone()));

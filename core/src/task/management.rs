@@ -47,6 +47,7 @@ pub(crate) async fn manage<R: Runtime>(
     };
     session.managing.set(session.managing.get() - 1);
     if session.leaving.get() {
+        crate::probe!(FunctionOutlived);
         // Its tasks ended with the session, not by this function: there is nothing true to say any more.
         return;
     }
@@ -88,6 +89,7 @@ async fn abort_task<R: Runtime>(session: &Rc<Session<R>>, request: &Request) -> 
     }
     if session.is_aborting(request.referenced_itt) && !crate::planted!(AbortOfAborted) {
         // A function that has not been answered took it away: for the initiator it is there until that is over.
+        crate::probe!(AbortOfAborting);
         let itt = request.referenced_itt;
         session.changed.until(|| (!session.is_aborting(itt)).then_some(())).await;
         return Response::FUNCTION_COMPLETE;
@@ -147,6 +149,7 @@ fn is_mapped<R: Runtime>(session: &Session<R>, lun: Lun) -> bool {
 /// Waits, within a deadline, until the commands that the initiator sent before `request` have come (section 4.2.3.3,
 /// target step b).
 async fn await_commands_before<R: Runtime>(session: &Rc<Session<R>>, request: &Request) {
+    crate::probe!(AbortSetAwaitsGap if session.window.borrow().exp_cmd_sn().precedes(request.cmd_sn));
     let received = session.changed.until(|| {
         let all = !session.window.borrow().exp_cmd_sn().precedes(request.cmd_sn);
         (all || session.ended.get()).then_some(())

@@ -64,6 +64,8 @@ impl<T: Clone> TaskSet<T> {
             Attribute::Simple => self.barriers == 0,
             Attribute::Ordered => self.tasks.is_empty() || crate::planted!(OrderedOvertakes),
         };
+        crate::probe!(OrderedBehindTwo if attribute == Attribute::Ordered && self.tasks.len() >= 2);
+        crate::probe!(HeadPassesDormant if attribute == Attribute::HeadOfQueue && self.tasks.values().any(|task| !task.enabled));
         self.barriers += usize::from(attribute != Attribute::Simple);
         let age = Age(self.next);
         self.next += 1;
@@ -96,6 +98,7 @@ impl<T: Clone> TaskSet<T> {
                 enabled.push(entry.task.clone());
             }
         }
+        crate::probe!(BarrierFreesThree if enabled.len() >= 3);
         enabled
     }
 

@@ -6,6 +6,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::checkout::Checkout;
+use super::probes::FirstHits;
 use super::shard::Shard;
 use crate::plan::{Profile, hexadecimal};
 use crate::verdict::{Stats, Verdict, oracle_name};
@@ -52,6 +53,8 @@ pub(super) struct Outcome {
     pub(super) quiet: u64,
     /// It was stopped from outside, or is still running.
     pub(super) incomplete: bool,
+    /// Which of its seeds, counted from one, hit each probe first.
+    pub(super) first_hits: FirstHits,
     /// By fingerprint.
     pub(super) found: BTreeMap<String, Found>,
     /// All paths seen (see [`crate::paths`]).
@@ -141,6 +144,7 @@ impl Outcome {
         self.seeds += 1;
         self.twice += u64::from(twice);
         self.stats.add(&verdict.stats);
+        self.first_hits.note(self.seeds, verdict.stats.probes);
         let known = self.paths.len() + self.found.len();
         self.paths.extend(&verdict.paths);
         if let Some(first) = verdict.failures.first() {

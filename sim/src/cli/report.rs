@@ -82,6 +82,7 @@ impl<'a> Progress<'a> {
         }
         line.push_str(&format!(" seeds, {} a second, ", per_second(outcome.seeds - self.before, elapsed)));
         line.push_str(&failures(outcome));
+        line.push_str(&format!(", {}", outcome.first_hits.count()));
         if let Some(quiet) = self.batch.until_stable {
             line.push_str(&format!(", nothing new in {} of {quiet} seeds", outcome.quiet));
         }

@@ -15,7 +15,7 @@ use super::record::{Found, Origin, Outcome, Record};
 use super::report::{Progress, banner, save_plan, stories, summary};
 use super::shard::Shard;
 use super::shrink::shrink_and_keep;
-use super::{Common, EXIT_BUG, EXIT_INTERRUPTED, EXIT_NOT_DETERMINISTIC, EXIT_OK, EXIT_USAGE, jobs};
+use super::{Common, EXIT_BUG, EXIT_INTERRUPTED, EXIT_NOT_DETERMINISTIC, EXIT_USAGE, jobs};
 use crate::plan::parse_seed;
 use crate::runner::{self, Options};
 use crate::shrink::Budget;
@@ -148,7 +148,8 @@ impl Job {
         let found = outcome.in_order(origin.seed_base);
         let Some((_, first)) = found.first() else {
             println!("all {} seeds passed", outcome.seeds);
-            return if ended == Ended::Interrupted { EXIT_INTERRUPTED } else { EXIT_OK };
+            let code = super::probes::judge(&self.batch, outcome);
+            return if ended == Ended::Interrupted { EXIT_INTERRUPTED } else { code };
         };
         print!("{}", stories(origin, outcome));
         found.iter().for_each(|(_, found)| self.save(found.seed));

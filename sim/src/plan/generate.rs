@@ -1,6 +1,8 @@
 //! From a seed to a plan.
 
-use super::{Ending, Fault, FaultKind, Panicker, Plan, Profile, TARGET_NAME, TargetPlan, Trigger, UnitKind, UnitPlan};
+use super::{
+    Broken, Ending, Fault, FaultKind, Panicker, Plan, Profile, TARGET_NAME, TargetPlan, Trigger, UnitKind, UnitPlan,
+};
 use crate::disk::{DiskFault, DiskSpeed, Part};
 use crate::history::Unit;
 use crate::initiator::InitiatorPlan;
@@ -77,7 +79,7 @@ impl Plan {
     #[must_use]
     pub fn generate(seed: u64, profile: Profile) -> Self {
         let scale = scale(profile, &mut Draws::new(seed, "plan-scale", 0));
-        let target = target(&mut Draws::new(seed, "plan-target", 0));
+        let mut target = target(&mut Draws::new(seed, "plan-target", 0));
         let units: Vec<UnitPlan> =
             (0..scale.units).map(|lun| unit(lun, &mut Draws::new(seed, "plan-unit", lun.into()))).collect();
         let shapes: Vec<Unit> = units.iter().map(UnitPlan::unit).collect();
@@ -97,8 +99,28 @@ impl Plan {
         let families = families(&mut Draws::new(seed, "plan-swarm", 0));
         let faults = if families.is_empty() { 0 } else { scale.faults as u32 };
         let faults = (0..faults).map(|id| fault(id, &mut entity("plan-fault", id), &families, &scale)).collect();
+        let core = core(&mut Draws::new(seed, "plan-core", 0), &units);
+        if let Some(Broken::HungDisk { .. }) = core {
+            // With fewer workers than logical units one of these can occupy them all.
+            target.workers = target.workers.max(scale.units.into());
+            target.work_queue_tasks = target.work_queue_tasks.max(scale.units.into());
+        }
         let (planted, story, finds) = (None, None, None);
-        Self { seed, profile, planted, story, finds, warm_up_us, ending, target, units, links, initiators, faults }
+        Self {
+            seed,
+            profile,
+            planted,
+            story,
+            finds,
+            warm_up_us,
+            ending,
+            core,
+            target,
+            units,
+            links,
+            initiators,
+            faults,
+        }
     }
 }
 
@@ -190,6 +212,20 @@ fn unit(lun: u16, draws: &mut Draws) -> UnitPlan {
         size_bytes: 4 * MIB,
         speed: DiskSpeed { latency_min_us: draws.log_between(5, 500), latency_tail_us: draws.log_between(5, 1_000) },
     }
+}
+
+/// In one seed of six, something that stays broken.
+fn core(draws: &mut Draws, units: &[UnitPlan]) -> Option<Broken> {
+    if !draws.chance(1, 6) {
+        return None;
+    }
+    let (any, kind) = (draws.pick(units).lun, draws.below(3));
+    let disks: Vec<u16> = units.iter().filter(|unit| unit.kind != UnitKind::Nullio).map(|unit| unit.lun).collect();
+    Some(match kind {
+        0 => Broken::HungDisk { lun: *draws.pick(&disks) },
+        1 => Broken::SlowReader { lun: any },
+        _ => Broken::Hostile { lun: any },
+    })
 }
 
 fn link(draws: &mut Draws) -> Link {

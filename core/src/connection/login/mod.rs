@@ -249,6 +249,7 @@ impl Login {
     /// Keeps a login within its bounds.
     fn count(&mut self, limits: &Bounds, data: &[u8]) -> Result<(), ProtocolError> {
         self.requests += 1;
+        crate::probe!(LoginOverThreePdus if self.requests > 3);
         self.text_bytes = self.text_bytes.saturating_add(data.len());
         if self.requests > limits.text_exchanges {
             limits.marks.text_exchanges.meet();

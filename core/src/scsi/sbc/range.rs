@@ -40,6 +40,7 @@ pub(super) fn checked_range<R: Runtime>(unit: &LogicalUnit<R>, access: Access, c
     }
     let footprint = Footprint { offset_bytes, length_bytes, write: access == Access::Write };
     if conditions.fenced() && unit.shared().is_fenced(footprint) {
+        crate::probe!(FenceRefuses);
         return Err(Refusal::Busy(marks.disowned_tasks.meet()));
     }
     Ok(Range { lba, offset_bytes, length_bytes: length_bytes as usize, conditions })

@@ -44,6 +44,12 @@ impl<W: World> Attacker<'_, W> {
         }
         let pdu = peer.test_unit_ready(bad).sequenced(bad_sn, peer.exp_stat_sn);
         peer.send_raw(pdu).await?;
+        if step.attack == Attack::CommandGap {
+            // Once more, while the first one waits.
+            let again = peer.tag();
+            let pdu = peer.test_unit_ready(again).sequenced(bad_sn, peer.exp_stat_sn);
+            peer.send_raw(pdu).await?;
+        }
         let heard = peer.listen().await;
         if is_answered(&heard, bad) {
             self.complain("I1", step, &format!("CmdSN {bad_sn} was served, the window is {next}..={last}"));

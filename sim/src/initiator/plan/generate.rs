@@ -63,7 +63,10 @@ impl InitiatorPlan {
         }
         let goes_on = draws.chance(1, 2);
         workload.inventory(draws, &mut steps);
-        Self { steps, keeps_session, goes_on, ..plan }
+        // Shorter than an abort may take: who gives a login up comes again while the target is still at it.
+        let login_ms = *draws.pick(&[500, 3_000, plan.timeouts.login_ms, plan.timeouts.login_ms]);
+        let timeouts = Timeouts { login_ms, ..plan.timeouts };
+        Self { steps, keeps_session, goes_on, timeouts, ..plan }
     }
 }
 

@@ -1,0 +1,131 @@
+//! `probes`: after how many seeds each probe is hit, and what `run` says of those that are not (S9).
+
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+use std::sync::atomic::AtomicBool;
+
+use serde::{Deserialize, Serialize};
+
+use super::batch::{Batch, sweep};
+use super::record::Outcome;
+use super::report::Progress;
+use super::{EXIT_BUG, EXIT_NOT_REACHED, EXIT_OK};
+use crate::plan::Profile;
+use crate::probes::{CATALOGUE, Entry, Probes};
+
+/// Within so many full seeds every probe has to be hit.
+const SEEDS: u64 = 2_000;
+
+/// The first seed of a batch, counted from one, that hit each probe, by its name.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(super) struct FirstHits(BTreeMap<String, u64>);
+
+impl FirstHits {
+    /// The seed with this number, counted from one, hit `probes`.
+    pub(super) fn note(&mut self, number: u64, probes: Probes) {
+        for entry in CATALOGUE.iter().filter(|entry| probes.contains(entry.probe)) {
+            let first = self.0.entry(entry.name.to_owned()).or_insert(number);
+            *first = number.min(*first);
+        }
+    }
+
+    fn never(&self) -> impl Iterator<Item = &'static Entry> {
+        CATALOGUE.iter().filter(|entry| !self.0.contains_key(entry.name))
+    }
+
+    /// Another shard's: what either has hit, and sooner.
+    pub(super) fn merge(&mut self, other: &Self) {
+        for (name, &number) in &other.0 {
+            let first = self.0.entry(name.clone()).or_insert(number);
+            *first = number.min(*first);
+        }
+    }
+
+    /// "61 of 63 probes".
+    pub(super) fn count(&self) -> String {
+        format!("{} of {} probes", self.0.len(), CATALOGUE.len())
+    }
+}
+
+/// Measures all probes with the seeds of `batch`, and prints a table, misses first; returns the exit code.
+pub(super) fn run(batch: &Batch) -> u8 {
+    let (progress, mut outcome) = (Progress::new(batch, 0), Outcome::default());
+    sweep(batch, &mut outcome, &AtomicBool::new(false), |outcome| progress.seed_done(outcome));
+    progress.finish();
+    let mut entries: Vec<&Entry> = CATALOGUE.iter().collect();
+    let number = |entry: &Entry| outcome.first_hits.0.get(entry.name).copied().unwrap_or(u64::MAX);
+    entries.sort_by_key(|entry| Reverse(number(entry)));
+    println!("| probe | the moment | seeds |\n| --- | --- | --- |");
+    for entry in entries {
+        let seeds = outcome.first_hits.0.get(entry.name).map_or_else(|| "MISSED".to_owned(), u64::to_string);
+        println!("| `{}` | {} | {seeds} |", entry.name, entry.moment);
+    }
+    println!("{} hit in {} seeds of profile {}", outcome.first_hits.count(), outcome.seeds, batch.profile.name());
+    match outcome.in_order(batch.seed_base).first() {
+        Some((fingerprint, found)) => {
+            println!("seed {:#x} failed: {fingerprint}", found.seed);
+            EXIT_BUG
+        }
+        None if outcome.first_hits.never().next().is_some() => EXIT_NOT_REACHED,
+        None => EXIT_OK,
+    }
+}
+
+/// Tells how many probes a batch that passed has hit, and which ones it should have; returns the exit code.
+pub(super) fn judge(batch: &Batch, outcome: &Outcome) -> u8 {
+    println!("{} hit", outcome.first_hits.count());
+    let enough = outcome.seeds >= SEEDS && batch.profile == Profile::Full && batch.planted.is_none();
+    let mut code = EXIT_OK;
+    for entry in outcome.first_hits.never().filter(|_| enough) {
+        println!("never hit (S9): {}: {}", entry.name, entry.moment);
+        code = EXIT_NOT_REACHED;
+    }
+    code
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::probes::hit;
+
+    fn batch(profile: Profile, planted: Option<&str>) -> Batch {
+        let planted = planted.map(str::to_owned);
+        Batch::first_failure(SEEDS, 0, 1, profile, planted)
+    }
+
+    /// What a batch has shown that hit all probes but the last, each in the seed with its own number, and in later ones.
+    fn all_but_one(seeds: u64) -> Outcome {
+        let mut outcome = Outcome { seeds, ..Outcome::default() };
+        for (number, entry) in (1..).zip(&CATALOGUE[..CATALOGUE.len() - 1]) {
+            hit(entry.probe);
+            let probes = Probes::take();
+            outcome.first_hits.note(number + 1_000, probes);
+            outcome.first_hits.note(number, probes);
+        }
+        outcome
+    }
+
+    #[test]
+    fn first_hit_is_the_lowest_number_in_whatever_order_seeds_end() {
+        let outcome = all_but_one(SEEDS);
+        assert_eq!(outcome.first_hits.0[CATALOGUE[4].name], 5);
+        assert_eq!(
+            outcome.first_hits.never().map(|entry| entry.probe).collect::<Vec<_>>(),
+            [CATALOGUE.last().expect("one").probe]
+        );
+    }
+
+    #[test]
+    fn probe_that_was_never_hit_fails_a_batch_of_enough_full_seeds() {
+        let full = batch(Profile::Full, None);
+        assert_eq!(judge(&full, &all_but_one(SEEDS)), EXIT_NOT_REACHED);
+        assert_eq!(judge(&full, &all_but_one(SEEDS - 1)), EXIT_OK);
+        assert_eq!(judge(&batch(Profile::Lite, None), &all_but_one(SEEDS)), EXIT_OK);
+        assert_eq!(judge(&batch(Profile::Full, Some("zombie-write")), &all_but_one(SEEDS)), EXIT_OK);
+        let mut all = all_but_one(SEEDS);
+        hit(CATALOGUE.last().expect("one").probe);
+        all.first_hits.note(7, Probes::take());
+        assert_eq!(judge(&full, &all), EXIT_OK);
+    }
+}
