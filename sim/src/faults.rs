@@ -109,6 +109,9 @@ impl Faults {
             FaultKind::Swizzle { for_us } => self.swizzle(fault.id, for_us),
             FaultKind::Reset { initiator, direction, bytes } => network.reset_after(initiator, direction, bytes),
             FaultKind::ResetLogin { initiator, direction, bytes } => network.reset_next(initiator, direction, bytes),
+            FaultKind::Flip { initiator, direction, place, bits } => {
+                network.flip_next(initiator, direction, place, bits, fault.id);
+            }
             FaultKind::Silence { initiator } => {
                 network.stall(initiator, Direction::ToTarget, NEVER);
                 network.stall(initiator, Direction::ToInitiator, NEVER);
@@ -171,6 +174,7 @@ fn fault_name(kind: &FaultKind) -> &'static str {
         FaultKind::Swizzle { .. } => "swizzle",
         FaultKind::Reset { .. } => "reset",
         FaultKind::ResetLogin { .. } => "reset-login",
+        FaultKind::Flip { .. } => "flip",
         FaultKind::Silence { .. } => "silence",
         FaultKind::Connects { .. } => "connects",
         FaultKind::Accepts { .. } => "accepts",

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use crate::disk::{DiskFault, DiskSpeed};
 use crate::history::Unit;
 use crate::initiator::InitiatorPlan;
-use crate::network::{ConnectFault, Cut, Direction, Link};
+use crate::network::{ConnectFault, Cut, Direction, Link, Place};
 
 /// Name of the simulated target.
 pub const TARGET_NAME: &str = "iqn.2026-01.net.quintain.sim:target";
@@ -373,6 +373,17 @@ pub enum FaultKind {
         direction: Direction,
         /// How many.
         bytes: u64,
+    },
+    /// Bits flip in the next PDU of an initiator's connections that has this place under a digest (N12).
+    Flip {
+        /// Whose connections.
+        initiator: u32,
+        /// Which way.
+        direction: Direction,
+        /// In which part of the PDU.
+        place: Place,
+        /// How many, 1 to 32.
+        bits: u32,
     },
     /// The connections of an initiator are silent for ever: no FIN, no RST (N10).
     Silence {

@@ -4,7 +4,7 @@ use super::{Ending, Fault, FaultKind, Panicker, Plan, Profile, TARGET_NAME, Targ
 use crate::disk::{DiskFault, DiskSpeed, Part};
 use crate::history::Unit;
 use crate::initiator::InitiatorPlan;
-use crate::network::{ConnectFault, Cut, Direction, Link};
+use crate::network::{ConnectFault, Cut, Direction, Link, Place};
 use crate::random::Draws;
 
 const MIB: u64 = 1 << 20;
@@ -46,10 +46,11 @@ enum Family {
     Freeze,
     DiskPart,
     Panic,
+    Flip,
 }
 
 /// A new one goes to the end, where it moves no draw of the others.
-const FAMILIES: [Family; 20] = [
+const FAMILIES: [Family; 21] = [
     Family::Cut,
     Family::Window,
     Family::Stall,
@@ -70,6 +71,7 @@ const FAMILIES: [Family; 20] = [
     Family::Freeze,
     Family::DiskPart,
     Family::Panic,
+    Family::Flip,
 ];
 
 impl Plan {
@@ -275,6 +277,10 @@ fn kind(family: Family, draws: &mut Draws, scale: &Scale) -> FaultKind {
         Family::Pause => FaultKind::Pause { for_us },
         Family::Freeze => FaultKind::Freeze { for_us: for_us * draws.log_between(1, 32) },
         Family::Panic => FaultKind::Panic { who: *draws.pick(&[Panicker::Driver, Panicker::Worker]) },
+        Family::Flip => {
+            let places = [Place::Header, Place::HeaderDigest, Place::Data, Place::Data, Place::Pad, Place::DataDigest];
+            FaultKind::Flip { initiator, direction, place: *draws.pick(&places), bits: draws.log_between(1, 32) as u32 }
+        }
         Family::DiskPart => {
             let part = *draws.pick(&[Part::Read, Part::Write]);
             disk(match draws.below(8) {
