@@ -25,6 +25,7 @@ use std::time::Duration;
 use crate::executor::Clock;
 use crate::initiator::codec::Digests;
 use crate::random::Draws;
+use crate::runtime::Events;
 use crate::tap::Tap;
 use crate::trace::{Entity, Trace};
 use flip::Flip;
@@ -54,6 +55,8 @@ struct NetworkState {
     reset_next: RefCell<BTreeMap<u32, (Direction, u64)>>,
     /// Bits that will flip.
     flips: RefCell<Vec<Flip>>,
+    /// Counts R2Ts.
+    events: RefCell<Option<Rc<Events>>>,
     listener: RefCell<Listener>,
     /// How a connect of this initiator goes wrong, and until when.
     connects: RefCell<BTreeMap<u32, (ConnectFault, Duration)>>,
@@ -132,6 +135,7 @@ impl Network {
             opened_by: RefCell::default(),
             reset_next: RefCell::default(),
             flips: RefCell::default(),
+            events: RefCell::default(),
             listener,
             connects: RefCell::default(),
         };
@@ -213,6 +217,11 @@ impl Network {
     fn link(&self, initiator: u32) -> &Link {
         let links = &self.state.links;
         links.get(initiator as usize).unwrap_or(&links[links.len() - 1])
+    }
+
+    /// R2Ts are counted there from now on.
+    pub fn count_in(&self, events: Rc<Events>) {
+        *self.state.events.borrow_mut() = Some(events);
     }
 
     /// The target listens from now on.

@@ -16,8 +16,9 @@ use super::pipe::{Pipe, Read};
 use super::{Connection, Direction, NEVER, Network};
 use crate::chunk::Chunk;
 use crate::executor::{Clock, Sleep};
-use crate::initiator::codec::Digests;
+use crate::initiator::codec::{Digests, opcode};
 use crate::initiator::world::Wire;
+use crate::plan::Occasion;
 use crate::runtime::SimBuf;
 
 /// The target's end of a connection. Dropping it closes it, as the end of a process does.
@@ -92,6 +93,11 @@ impl ByteStream for SimStream {
         let mut starts = Vec::with_capacity(batch.len());
         for pdu in &batch {
             starts.push(bytes.len());
+            if pdu.slices()[0][0] & 0x3f == opcode::R2T
+                && let Some(events) = &*self.network.state.events.borrow()
+            {
+                events.happened(Occasion::R2tSent);
+            }
             pdu.slices().iter().for_each(|slice| bytes.extend_from_slice(slice));
         }
         let bytes = Arc::new(bytes);
