@@ -1,6 +1,7 @@
 //! The command line.
 
 mod batch;
+mod exhaust;
 mod explain;
 mod mutants;
 mod report;
@@ -95,6 +96,15 @@ enum Command {
         #[command(flatten)]
         common: Common,
     },
+    /// Runs short workloads with one fault at every place where it can strike.
+    Exhaust {
+        /// How many runs at a time; all processors if not given.
+        #[arg(long)]
+        jobs: Option<NonZeroUsize>,
+        /// Plants this bug.
+        #[arg(long, value_parser = planted_name)]
+        planted: Option<String>,
+    },
     /// Checks the checker: planted anomalies must be rejected, good histories accepted.
     SelfTest,
     /// Measures the simulator's power: how many seeds until each planted bug is found.
@@ -178,6 +188,7 @@ fn dispatch(command: Command) -> u8 {
         Command::Explain { what, common } => {
             self_test_first(|| explain::run(&what, common.profile, common.planted, jobs(common.jobs)))
         }
+        Command::Exhaust { jobs: count, planted } => self_test_first(|| exhaust::run(jobs(count), planted.as_deref())),
         Command::SelfTest => self_test(),
         Command::Mutants { seeds, seed_base, repeats, only, json, jobs: count, profile } => {
             let effort = mutants::Effort { seeds, seed_base, repeats: repeats.get(), jobs: jobs(count), profile };
