@@ -41,6 +41,8 @@ catalogue! {
         BhsSplit "bhs-split": "A BHS whose last byte comes apart from the others loses its beginning.",
         PaddingMissing "padding-missing": "A data segment is sent without its padding.",
         DigestSkipsPadding "digest-skips-padding": "The data digest leaves the padding out.",
+        HeaderDigestUnchecked "header-digest-unchecked": "A header whose digest is wrong is taken as it is.",
+        DataDigestUnchecked "data-digest-unchecked": "Data whose digest is wrong are taken as they are.",
     }
     "sequence numbers" {
         WindowOffByOne "window-off-by-one": "A command one past MaxCmdSN is accepted.",

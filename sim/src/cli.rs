@@ -3,6 +3,7 @@
 mod batch;
 mod bisect;
 mod checkout;
+mod exhaust;
 mod explain;
 mod files;
 mod junit;
@@ -113,6 +114,15 @@ enum Command {
         #[arg(long, default_value = "HEAD")]
         bad: String,
     },
+    /// Runs short workloads with one fault at every place where it can strike.
+    Exhaust {
+        /// How many runs at a time; all processors if not given.
+        #[arg(long)]
+        jobs: Option<NonZeroUsize>,
+        /// Plants this bug.
+        #[arg(long, value_parser = planted_name)]
+        planted: Option<String>,
+    },
     /// Checks the checker: planted anomalies must be rejected, good histories accepted.
     SelfTest,
     /// Measures the simulator's power: how many seeds until each planted bug is found.
@@ -214,6 +224,7 @@ fn dispatch(command: Command) -> u8 {
             self_test_first(|| explain::run(&what, common.profile, common.planted, jobs(common.jobs)))
         }
         Command::Bisect { plan, good, bad } => bisect::run(&plan, &good, &bad),
+        Command::Exhaust { jobs: count, planted } => self_test_first(|| exhaust::run(jobs(count), planted.as_deref())),
         Command::SelfTest => self_test(),
         Command::Mutants { seeds, seed_base, repeats, only, json, jobs: count, profile } => {
             let effort = mutants::Effort { seeds, seed_base, repeats: repeats.get(), jobs: jobs(count), profile };

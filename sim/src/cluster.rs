@@ -54,7 +54,8 @@ pub struct Cluster {
 struct State {
     seed: u64,
     target: TargetPlan,
-    config: NodeConfig,
+    /// Of the next process.
+    config: RefCell<NodeConfig>,
     parts: ClusterParts,
     disks: BTreeMap<u16, SimDisk>,
     events: Rc<Events>,
@@ -98,13 +99,17 @@ impl Cluster {
             parts.executor.spawn(disk.clone().drive());
             (unit.lun, disk)
         });
+        let disks: BTreeMap<u16, SimDisk> = disks.collect();
+        let events: Rc<Events> = Rc::default();
+        disks.values().for_each(|disk| disk.count_in(events.clone()));
+        parts.network.count_in(events.clone());
         let state = State {
             seed: plan.seed,
             target: plan.target.clone(),
-            config: config(plan),
-            disks: disks.collect(),
+            config: RefCell::new(config(plan)),
+            disks,
             parts,
-            events: Rc::default(),
+            events,
             node: RefCell::default(),
             up: RefCell::default(),
             exceeded: RefCell::default(),
@@ -219,6 +224,33 @@ impl Cluster {
         }
     }
 
+    /// The target's timers are late until `until`: they go off at multiples of `by`.
+    pub fn delay_timers(&self, until: Duration, by: Duration) {
+        if let Some(up) = &*self.state.up.borrow() {
+            up.process.delay_timers(until, by);
+        }
+    }
+
+    /// The next `count` requests for a buffer are refused.
+    pub fn refuse_buffers(&self, count: u64) {
+        if let Some(up) = &*self.state.up.borrow() {
+            up.process.refuse_buffers(count);
+        }
+    }
+
+    /// From its next start on, the process runs with this configuration.
+    pub fn reconfigure(&self, workers: u32, command_window: u32, write_through: bool) {
+        let mut config = self.state.config.borrow_mut();
+        config.limits.workers = workers;
+        // What watches the wire knows the widest window.
+        config.limits.command_window = config.limits.command_window.min(command_window);
+        for lun in config.targets.iter_mut().flat_map(|target| target.luns.values_mut()) {
+            if write_through && lun.mode == IoMode::WriteBack {
+                lun.mode = IoMode::WriteThrough;
+            }
+        }
+    }
+
     /// Waits until nothing is happening to the process.
     pub async fn settle(&self) {
         self.take_turn().await;
@@ -231,15 +263,14 @@ impl Cluster {
         let up = self.state.up.borrow();
         let mut over = self.state.exceeded.borrow().clone();
         let Some(Up { process, shards }) = &*up else { return over };
-        let limits = &self.state.config.limits;
         let exceeded = shards.iter().flat_map(|shard| shard.high_water()).filter(Reading::is_exceeded);
         over.extend(exceeded.map(|Reading { name, limit, highest, .. }| {
             format!("{} of {name}, and {limit} are allowed", highest.unwrap_or_default())
         }));
         // The pool is the runtime's, so that the core's word is not enough.
         let pools = process.pool_high_water();
-        if pools > limits.pool_bytes {
-            over.push(format!("a pool gave out {pools} bytes of {}", limits.pool_bytes));
+        if pools > self.state.target.pool_bytes {
+            over.push(format!("a pool gave out {pools} bytes of {}", self.state.target.pool_bytes));
         }
         over
     }
@@ -313,9 +344,11 @@ impl Cluster {
             sink: parts.sink.clone(),
             events: state.events.clone(),
         });
-        let node = TargetNode::new(state.config.clone(), target.shards).expect("the plan's configuration is sound");
+        let config = state.config.borrow().clone();
+        let handles = config.limits.disk_handles();
+        let node = TargetNode::new(config, target.shards).expect("the plan's configuration is sound");
         let start = |id: u16| {
-            let handles = |disk: &SimDisk| (0..state.config.limits.disk_handles()).map(|_| disk.reopen()).collect();
+            let handles = |disk: &SimDisk| (0..handles).map(|_| disk.reopen()).collect();
             let disks: Disks<SimRuntime> = state.disks.iter().map(|(&lun, disk)| ((0, lun), handles(disk))).collect();
             Shard::start(process.runtime(ShardId(id)), node.clone(), ShardId(id), disks)
         };
@@ -388,7 +421,8 @@ async fn accept(network: &Network, shard: &Rc<Shard<SimRuntime>>) -> std::conver
 fn new_disk(seed: u64, unit: &UnitPlan, parts: &ClusterParts) -> SimDisk {
     let geometry = Geometry {
         size_bytes: unit.size_bytes,
-        logical_block_bytes: 512,
+        // What is used past the page cache demands whole blocks of the device (D19).
+        logical_block_bytes: if unit.kind == UnitKind::Blockio { unit.block_bytes } else { 512 },
         physical_block_bytes: unit.physical_block_bytes,
         read_only: false,
     };

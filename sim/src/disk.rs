@@ -27,11 +27,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::executor::Clock;
 use crate::history::{Event, History};
+use crate::plan::Occasion;
 use crate::probes::{self, Probe};
 use crate::random::Draws;
-use crate::runtime::SimBuf;
+use crate::runtime::{Events, SimBuf};
 use crate::trace::{Entity, Fact, Trace};
-use fault::{Faults, Moves, Verdict};
+use fault::{Aim, Faults, Moves, Verdict};
 use image::{Image, Volatile};
 
 /// What becomes of an operation at first.
@@ -76,6 +77,8 @@ struct Device {
     speed: DiskSpeed,
     trace: Rc<RefCell<Trace>>,
     history: Rc<RefCell<History>>,
+    /// Counts what is issued.
+    events: RefCell<Option<Rc<Events>>>,
     state: RefCell<State>,
 }
 
@@ -154,7 +157,8 @@ impl SimDisk {
             worker: None,
         };
         let (direct, state) = (Cell::new(false), RefCell::new(state));
-        let device = Rc::new(Device { seed, lun, direct, clock, geometry, speed, trace, history, state });
+        let events = RefCell::default();
+        let device = Rc::new(Device { seed, lun, direct, clock, geometry, speed, trace, history, events, state });
         Self { device, description: Rc::new(Description { told: Cell::new(0) }) }
     }
 
@@ -195,9 +199,21 @@ impl SimDisk {
         }
     }
 
+    /// What is issued is counted there from now on.
+    pub fn count_in(&self, events: Rc<Events>) {
+        *self.device.events.borrow_mut() = Some(events);
+    }
+
     /// Plants a fault.
     pub fn inject(&self, fault: DiskFault) {
         let mut state = self.device.state.borrow_mut();
+        match fault {
+            DiskFault::Rot { offset_bytes, length_bytes, bits } => {
+                self.device.rot(&mut state, offset_bytes, length_bytes, bits);
+            }
+            DiskFault::Truncated { size_bytes, .. } => self.device.truncate(&mut state, size_bytes),
+            _ => {}
+        }
         state.faults.add(fault, self.device.clock.now());
         state.wake();
     }
@@ -274,7 +290,9 @@ impl SimDisk {
         let geometry = &self.device.geometry;
         let block = u64::from(geometry.logical_block_bytes);
         assert!(
-            offset_bytes.is_multiple_of(block) && length.is_multiple_of(block),
+            offset_bytes.is_multiple_of(block)
+                && length.is_multiple_of(block)
+                && (!self.device.direct.get() || (range.start as u64).is_multiple_of(block)),
             "the disk got an unaligned operation"
         );
         if offset_bytes.checked_add(length).is_none_or(|end| end > geometry.size_bytes) {
@@ -329,11 +347,14 @@ impl Disk for SimDisk {
 impl Device {
     fn issue(&self, operation: Operation) {
         let mut state = self.state.borrow_mut();
-        let part = match operation.kind {
-            Kind::Read => Part::Read,
-            Kind::Write(_) => Part::Write,
-            Kind::Flush(_) => Part::Flush,
-        };
+        let part = operation.part();
+        if let Some(events) = &*self.events.borrow() {
+            events.happened(match part {
+                Part::Read => Occasion::ReadIssued,
+                Part::Write => Occasion::WriteIssued,
+                Part::Flush => Occasion::FlushIssued,
+            });
+        }
         let now = self.clock.now();
         self.record(&operation, ISSUED);
         if state.faults.hangs(part) {
@@ -385,12 +406,29 @@ impl Device {
 
     fn transfer(&self, state: &mut State, operation: &mut Operation) -> io::Result<usize> {
         let (offset_bytes, range) = (operation.offset_bytes, operation.range.clone());
+        let now = self.clock.now();
+        if let Err(error) = state.faults.refuses(operation.part(), now) {
+            if let Kind::Flush(covers) = operation.kind {
+                drop(state.volatile.take_below(covers));
+                self.write_back_failed(state);
+            }
+            return Err(error);
+        }
         match (operation.kind, &mut operation.buf) {
             (Kind::Read, Some(buf)) => {
                 let unit = if self.direct.get() { self.geometry.logical_block_bytes } else { 1 };
                 let moved = self.moved(state, Part::Read, offset_bytes, range.len(), unit)?;
                 state.faults.read(offset_bytes, range.len() as u64)?;
-                state.current.read(offset_bytes, &mut buf.as_mut()[range][..moved]);
+                let left = state.faults.end(now).map_or(u64::MAX, |end| end.saturating_sub(offset_bytes));
+                let moved = moved.min(usize::try_from(left).unwrap_or(usize::MAX));
+                let from = match state.faults.aim(Part::Read) {
+                    Aim::Astray(distance) => {
+                        self.taint(offset_bytes, moved);
+                        self.astray(offset_bytes, moved, distance)
+                    }
+                    Aim::Right | Aim::Nowhere => offset_bytes,
+                };
+                state.current.read(from, &mut buf.as_mut()[range][..moved]);
                 Ok(moved)
             }
             (Kind::Write(durability), Some(buf)) => {
@@ -398,6 +436,11 @@ impl Device {
                 let unit = self.geometry.physical_block_bytes;
                 let moved = self.moved(state, Part::Write, offset_bytes, range.len(), unit)?;
                 let sector = unit as usize;
+                let moved = match state.faults.end(now) {
+                    Some(end) if self.direct.get() && offset_bytes >= end => return Err(fault::no_space()),
+                    Some(end) if self.direct.get() => moved.min((end - offset_bytes) as usize),
+                    _ => moved,
+                };
                 let landed = &buf.as_ref()[range][..moved];
                 let sparse = || !state.current.is_allocated(offset_bytes, landed.len());
                 match state.faults.write(self.clock.now(), sparse) {
@@ -405,7 +448,19 @@ impl Device {
                         state.land_in_cache(offset_bytes, landed);
                         self.write_back_failed(state);
                     }
-                    Verdict::Works => state.land(offset_bytes, landed, durability),
+                    Verdict::Works => match state.faults.aim(Part::Write) {
+                        Aim::Right => {
+                            state.land(offset_bytes, landed, durability);
+                            state.faults.grow(offset_bytes + moved as u64);
+                        }
+                        Aim::Nowhere => self.taint(offset_bytes, moved),
+                        Aim::Astray(distance) => {
+                            let astray = self.astray(offset_bytes, moved, distance);
+                            self.taint(offset_bytes, moved);
+                            self.taint(astray, moved);
+                            state.land(astray, landed, durability);
+                        }
+                    },
                     Verdict::Fails(error) => return Err(error),
                     Verdict::Tears(error) => {
                         state.land_partly(offset_bytes, landed, sector, 1);
@@ -481,13 +536,51 @@ impl Device {
         let lies = state.faults.flush_lies();
         for write in state.volatile.take_below(covers) {
             if lies {
-                let length_bytes = write.bytes.len() as u64;
-                let taint = Event::Taint { lun: self.lun, offset_bytes: write.offset_bytes, length_bytes };
-                self.history.borrow_mut().events.push(taint);
+                self.taint(write.offset_bytes, write.bytes.len());
             } else {
                 state.durable.write(write.offset_bytes, &write.bytes, write.number);
             }
         }
+    }
+
+    /// Nobody can tell what is there (class T).
+    fn taint(&self, offset_bytes: u64, length: usize) {
+        let taint = Event::Taint { lun: self.lun, offset_bytes, length_bytes: length as u64 };
+        self.history.borrow_mut().events.push(taint);
+    }
+
+    /// Where a transfer of `length` bytes goes that is `distance` bytes astray.
+    fn astray(&self, offset_bytes: u64, length: usize, distance: u64) -> u64 {
+        let unit = u64::from(self.geometry.physical_block_bytes);
+        let places = (self.geometry.size_bytes - length as u64) / unit + 1;
+        // What does not begin at a unit does not land at one.
+        let (first, within) = (offset_bytes / unit, offset_bytes % unit);
+        let place = (first + distance / unit) % places * unit + within;
+        if place + length as u64 > self.geometry.size_bytes { within } else { place }
+    }
+
+    /// Bits of `length` bytes flip in the cache and on the medium (D12).
+    fn rot(&self, state: &mut State, offset_bytes: u64, length_bytes: u64, bits: u64) {
+        let mut draws = Draws::new(self.seed, "disk-rot", u64::from(self.lun) << 48 | offset_bytes);
+        let length_bytes = length_bytes.min(self.geometry.size_bytes.saturating_sub(offset_bytes));
+        if length_bytes == 0 {
+            return;
+        }
+        self.taint(offset_bytes, length_bytes as usize);
+        for _ in 0..bits {
+            let (at, bit) = (offset_bytes + draws.below(length_bytes), draws.below(8) as u32);
+            state.current.flip(at, bit);
+            state.durable.flip(at, bit);
+        }
+    }
+
+    /// What is behind the new end is lost (D16).
+    fn truncate(&self, state: &mut State, size_bytes: u64) {
+        let lost = self.geometry.size_bytes.saturating_sub(size_bytes);
+        self.taint(size_bytes, lost as usize);
+        state.current.cut(size_bytes);
+        state.durable.cut(size_bytes);
+        state.volatile.cut(size_bytes);
     }
 
     fn record(&self, operation: &Operation, how: &'static str) {
@@ -509,6 +602,14 @@ impl Operation {
     /// It comes back when data is durable, and with an error when some were lost.
     fn waits_for_write_back(&self) -> bool {
         matches!(self.kind, Kind::Flush(_) | Kind::Write(Durability::Durable))
+    }
+
+    fn part(&self) -> Part {
+        match self.kind {
+            Kind::Read => Part::Read,
+            Kind::Write(_) => Part::Write,
+            Kind::Flush(_) => Part::Flush,
+        }
     }
 
     fn bytes(&self) -> Option<&[u8]> {

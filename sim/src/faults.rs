@@ -58,6 +58,8 @@ impl Faults {
         self.over.set(true);
         self.cluster.settle().await;
         self.cluster.panic_next(None);
+        self.cluster.delay_timers(Duration::ZERO, Duration::ZERO);
+        self.cluster.refuse_buffers(0);
         self.network.heal();
         self.cluster.disks().values().for_each(crate::disk::SimDisk::heal);
     }
@@ -76,6 +78,7 @@ impl Faults {
         match fault.when {
             Trigger::AtUs(us) => clock.sleep_until(self.warm_up + Duration::from_micros(us)).await,
             Trigger::AfterEvents(count) => events.reach(events.count() + count).await,
+            Trigger::OnNth { kind, count } => events.reach_nth(kind, events.count_of(kind) + count).await,
         }
         if self.over.get() {
             return;
@@ -110,6 +113,9 @@ impl Faults {
             FaultKind::Swizzle { for_us } => self.swizzle(fault.id, for_us),
             FaultKind::Reset { initiator, direction, bytes } => network.reset_after(initiator, direction, bytes),
             FaultKind::ResetLogin { initiator, direction, bytes } => network.reset_next(initiator, direction, bytes),
+            FaultKind::Flip { initiator, direction, place, bits } => {
+                network.flip_next(initiator, direction, place, bits, fault.id);
+            }
             FaultKind::Silence { initiator } => {
                 network.stall(initiator, Direction::ToTarget, NEVER);
                 network.stall(initiator, Direction::ToInitiator, NEVER);
@@ -139,6 +145,17 @@ impl Faults {
             }
             FaultKind::Pause { for_us } => self.cluster.pause(us(for_us)).await,
             FaultKind::Panic { who } => self.cluster.panic_next(Some(who)),
+            FaultKind::LateTimers { by_us, for_us } => self.cluster.delay_timers(self.after(for_us), us(by_us)),
+            FaultKind::NoBuffer { count } => self.cluster.refuse_buffers(count),
+            FaultKind::CrashTwice { down_us, up_us } => {
+                drop(self.cluster.bounce(Death::Crash, us(down_us)).await);
+                self.executor.clock().sleep(us(up_us)).await;
+                drop(self.cluster.bounce(Death::Crash, us(down_us)).await);
+            }
+            FaultKind::Reconfigure { down_us, workers, command_window, write_through } => {
+                self.cluster.reconfigure(workers, command_window, write_through);
+                drop(self.cluster.bounce(Death::Crash, us(down_us)).await);
+            }
             FaultKind::Freeze { for_us } => self.executor.clock().freeze(us(for_us)),
             _ => {}
         }
@@ -172,6 +189,7 @@ fn fault_name(kind: &FaultKind) -> &'static str {
         FaultKind::Swizzle { .. } => "swizzle",
         FaultKind::Reset { .. } => "reset",
         FaultKind::ResetLogin { .. } => "reset-login",
+        FaultKind::Flip { .. } => "flip",
         FaultKind::Silence { .. } => "silence",
         FaultKind::Connects { .. } => "connects",
         FaultKind::Accepts { .. } => "accepts",
@@ -181,6 +199,10 @@ fn fault_name(kind: &FaultKind) -> &'static str {
         FaultKind::CleanStop { .. } => "clean-stop",
         FaultKind::Pause { .. } => "pause",
         FaultKind::Panic { .. } => "panic",
+        FaultKind::LateTimers { .. } => "late-timers",
+        FaultKind::NoBuffer { .. } => "no-buffer",
+        FaultKind::CrashTwice { .. } => "crash-twice",
+        FaultKind::Reconfigure { .. } => "reconfigure",
         FaultKind::Freeze { .. } => "freeze",
     }
 }

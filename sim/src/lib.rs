@@ -9,6 +9,7 @@
 //! | [`chunk`] | bytes that are handed on without being copied |
 //! | [`network`], [`disk`] | byte streams and disks with their faults |
 //! | [`runtime`], [`cluster`] | the world as core sees it; the target's process, its deaths and returns |
+//! | [`exhaust`] | short workloads with a fault at every place |
 //! | [`faults`] | lets the plan's faults strike |
 //! | [`initiator`] | well-behaved and hostile initiators with a codec of their own |
 //! | [`history`], [`tap`], [`trace`] | what is kept of a run: commands, bytes, everything |
@@ -24,6 +25,7 @@ pub mod cli;
 pub mod cluster;
 pub mod disk;
 pub mod executor;
+pub mod exhaust;
 pub mod faults;
 pub mod history;
 pub mod initiator;

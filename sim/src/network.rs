@@ -4,11 +4,13 @@
 //! it, so that no task is needed for the wire. The target's end is a [`SimStream`], the initiator's end a [`SimWire`].
 
 mod end;
+mod flip;
 mod pipe;
 #[cfg(test)]
 mod tests;
 
 pub use end::{Parked, SimStream, SimWire};
+pub use flip::Place;
 pub use pipe::{Cut, Link};
 
 use std::cell::{Cell, RefCell};
@@ -16,13 +18,17 @@ use std::collections::{BTreeMap, VecDeque};
 use std::future::poll_fn;
 use std::io;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Poll, Waker};
 use std::time::Duration;
 
 use crate::executor::Clock;
+use crate::initiator::codec::Digests;
 use crate::random::Draws;
+use crate::runtime::Events;
 use crate::tap::Tap;
 use crate::trace::{Entity, Fact, Trace};
+use flip::Flip;
 use pipe::Pipe;
 
 /// "For ever", as a point in time.
@@ -47,6 +53,10 @@ struct NetworkState {
     opened_by: RefCell<BTreeMap<u32, u64>>,
     /// The next connection of this initiator is reset after so many bytes.
     reset_next: RefCell<BTreeMap<u32, (Direction, u64)>>,
+    /// Bits that will flip.
+    flips: RefCell<Vec<Flip>>,
+    /// Counts R2Ts.
+    events: RefCell<Option<Rc<Events>>>,
     listener: RefCell<Listener>,
     /// How a connect of this initiator goes wrong, and until when.
     connects: RefCell<BTreeMap<u32, (ConnectFault, Duration)>>,
@@ -95,6 +105,10 @@ pub(crate) struct Connection {
     pub(crate) initiator_open: Cell<bool>,
     /// The target lost all memory of it: whatever arrives there is answered RST.
     pub(crate) forgotten: Cell<bool>,
+    /// The digests of full feature phase, once a well-behaved initiator has told them.
+    pub(crate) digests: Cell<Option<Digests>>,
+    /// Bits have flipped on the way to the target, and to the initiator.
+    pub(crate) flipped: [Cell<bool>; 2],
     tap_closed: Cell<bool>,
 }
 
@@ -120,6 +134,8 @@ impl Network {
             streams: RefCell::default(),
             opened_by: RefCell::default(),
             reset_next: RefCell::default(),
+            flips: RefCell::default(),
+            events: RefCell::default(),
             listener,
             connects: RefCell::default(),
         };
@@ -192,6 +208,8 @@ impl Network {
             target_open: Cell::new(true),
             initiator_open: Cell::new(true),
             forgotten: Cell::new(false),
+            digests: Cell::new(None),
+            flipped: Default::default(),
             tap_closed: Cell::new(false),
         });
         if let Some((direction, bytes)) = state.reset_next.borrow_mut().remove(&initiator) {
@@ -205,6 +223,11 @@ impl Network {
     fn link(&self, initiator: u32) -> &Link {
         let links = &self.state.links;
         links.get(initiator as usize).unwrap_or(&links[links.len() - 1])
+    }
+
+    /// R2Ts are counted there from now on.
+    pub fn count_in(&self, events: Rc<Events>) {
+        *self.state.events.borrow_mut() = Some(events);
     }
 
     /// The target listens from now on.
@@ -310,6 +333,27 @@ impl Network {
         self.state.reset_next.borrow_mut().insert(initiator, (direction, bytes));
     }
 
+    /// Bits flip in the next PDU of `initiator` that has such a place under a digest (N12). `key` is the fault's.
+    pub fn flip_next(&self, initiator: u32, direction: Direction, place: Place, bits: u32, key: u32) {
+        let draws = Draws::new(self.state.seed, "flip", key.into());
+        self.state.flips.borrow_mut().push(Flip { initiator, direction, place, bits, draws });
+    }
+
+    /// What becomes of `bytes`, whole PDUs, on their way.
+    fn flip(&self, connection: &Connection, direction: Direction, bytes: &Arc<Vec<u8>>) -> Arc<Vec<u8>> {
+        let Some(digests) = connection.digests.get() else { return bytes.clone() };
+        let mut flips = self.state.flips.borrow_mut();
+        let concerned = |flip: &mut Flip| flip.initiator == connection.initiator && flip.direction == direction;
+        let mut pending: Vec<Flip> = flips.extract_if(.., concerned).collect();
+        let flipped = flip::strike(&mut pending, bytes, digests);
+        flips.append(&mut pending);
+        drop(flips);
+        let Some(flipped) = flipped else { return bytes.clone() };
+        connection.flipped(direction).set(true);
+        self.record(connection.id, &Fact::Network("flipped"));
+        Arc::new(flipped)
+    }
+
     /// Changes how `initiator`'s open connections cut and limit what they carry (N1, N3, N5).
     pub fn reshape(&self, initiator: u32, change: impl Fn(&mut Link)) {
         for connection in self.of(initiator) {
@@ -330,6 +374,7 @@ impl Network {
     pub fn heal(&self) {
         self.state.connects.borrow_mut().clear();
         self.state.reset_next.borrow_mut().clear();
+        self.state.flips.borrow_mut().clear();
         self.state.listener.borrow_mut().accepts_fail_until = Duration::ZERO;
         for connection in self.all() {
             for direction in [Direction::ToTarget, Direction::ToInitiator] {
@@ -455,6 +500,10 @@ impl Connection {
             Direction::ToTarget => &self.to_target,
             Direction::ToInitiator => &self.to_initiator,
         }
+    }
+
+    pub(crate) fn flipped(&self, direction: Direction) -> &Cell<bool> {
+        &self.flipped[usize::from(direction == Direction::ToInitiator)]
     }
 
     /// From `at` on the initiator sees RST.

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use crate::disk::{DiskFault, DiskSpeed};
 use crate::history::Unit;
 use crate::initiator::InitiatorPlan;
-use crate::network::{ConnectFault, Cut, Direction, Link};
+use crate::network::{ConnectFault, Cut, Direction, Link, Place};
 
 /// Name of the simulated target.
 pub const TARGET_NAME: &str = "iqn.2026-01.net.quintain.sim:target";
@@ -187,6 +187,30 @@ pub struct TargetPlan {
     pub disowned_tasks: u32,
     /// Data that WRITEs have to get in an initiator's stall while buffers are short.
     pub stall_bytes: usize,
+    /// Connections of the node.
+    pub connections: u32,
+    /// Logins of one machine at a time.
+    pub logins_per_peer: u32,
+    /// Sessions of the target.
+    pub sessions_per_target: u32,
+    /// Bytes of text of one negotiation.
+    pub text_bytes: usize,
+    /// Keys of one negotiation.
+    pub text_keys: usize,
+    /// PDUs of one negotiation.
+    pub text_exchanges: u32,
+    /// AHS bytes of one PDU.
+    pub ahs_bytes: usize,
+    /// Task management functions of one session.
+    pub task_management_functions: u32,
+    /// Bytes of data of one command.
+    pub transfer_bytes: u32,
+    /// Calls in a row that bring a transfer no further.
+    pub transfer_interruptions: u32,
+    /// For the sessions when the target stops.
+    pub stop_sessions_ms: u64,
+    /// For the last flush.
+    pub final_flush_ms: u64,
 }
 
 impl Default for TargetPlan {
@@ -222,6 +246,18 @@ impl Default for TargetPlan {
             clock_origin_us: 0,
             disowned_tasks: limits.disowned_tasks,
             stall_bytes: limits.stall_bytes,
+            connections: limits.connections,
+            logins_per_peer: limits.logins_per_peer,
+            sessions_per_target: limits.sessions_per_target,
+            text_bytes: limits.text_bytes,
+            text_keys: limits.text_keys,
+            text_exchanges: limits.text_exchanges,
+            ahs_bytes: limits.ahs_bytes,
+            task_management_functions: limits.task_management_functions,
+            transfer_bytes: limits.transfer_bytes,
+            transfer_interruptions: limits.transfer_interruptions,
+            stop_sessions_ms: ms(limits.stop_sessions),
+            final_flush_ms: ms(limits.final_flush),
         }
     }
 }
@@ -255,7 +291,18 @@ impl TargetPlan {
             disowned_tasks: self.disowned_tasks,
             stall_bytes: self.stall_bytes,
             durable_writes: self.durable_writes,
-            ..Limits::default()
+            connections: self.connections,
+            logins_per_peer: self.logins_per_peer,
+            sessions_per_target: self.sessions_per_target,
+            text_bytes: self.text_bytes,
+            text_keys: self.text_keys,
+            text_exchanges: self.text_exchanges,
+            ahs_bytes: self.ahs_bytes,
+            task_management_functions: self.task_management_functions,
+            transfer_bytes: self.transfer_bytes,
+            transfer_interruptions: self.transfer_interruptions,
+            stop_sessions: ms(self.stop_sessions_ms),
+            final_flush: ms(self.final_flush_ms),
         }
     }
 }
@@ -342,6 +389,58 @@ pub enum Trigger {
     AtUs(u64),
     /// Right after this many events of core since the warm-up: shrinks and replays better than a time.
     AfterEvents(u64),
+    /// Right after the n-th event of a kind since the warm-up.
+    OnNth {
+        /// Of which kind.
+        kind: Occasion,
+        /// The n, from one on.
+        count: u64,
+    },
+}
+
+/// A kind of event that a fault can wait for.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Occasion {
+    /// A session began or went on.
+    Login,
+    /// A command entered its task set.
+    TaskCreated,
+    /// A worker took a command.
+    TaskStarted,
+    /// A command got its status.
+    TaskCompleted,
+    /// A command ended without one.
+    TaskAborted,
+    /// A task management function was answered.
+    FunctionAnswered,
+    /// An R2T is on its way.
+    R2tSent,
+    /// A read was issued to a disk.
+    ReadIssued,
+    /// A write was issued to a disk.
+    WriteIssued,
+    /// A flush was issued to a disk.
+    FlushIssued,
+}
+
+impl Occasion {
+    /// Several of them, in words.
+    #[must_use]
+    pub fn plural(self) -> &'static str {
+        match self {
+            Self::Login => "logins",
+            Self::TaskCreated => "tasks created",
+            Self::TaskStarted => "tasks started",
+            Self::TaskCompleted => "tasks completed",
+            Self::TaskAborted => "tasks aborted",
+            Self::FunctionAnswered => "functions answered",
+            Self::R2tSent => "R2Ts",
+            Self::ReadIssued => "reads issued",
+            Self::WriteIssued => "writes issued",
+            Self::FlushIssued => "flushes issued",
+        }
+    }
 }
 
 /// What goes wrong. The ids are those of the catalogue of faults (docs/SIMULATION.md).
@@ -398,6 +497,17 @@ pub enum FaultKind {
         /// How many.
         bytes: u64,
     },
+    /// Bits flip in the next PDU of an initiator's connections that has this place under a digest (N12).
+    Flip {
+        /// Whose connections.
+        initiator: u32,
+        /// Which way.
+        direction: Direction,
+        /// In which part of the PDU.
+        place: Place,
+        /// How many, 1 to 32.
+        bits: u32,
+    },
     /// The connections of an initiator are silent for ever: no FIN, no RST (N10).
     Silence {
         /// Whose.
@@ -451,6 +561,36 @@ pub enum FaultKind {
     Panic {
         /// Which task.
         who: Panicker,
+    },
+    /// For a while the target's timers are late, and go off together (C5).
+    LateTimers {
+        /// At multiples of this time, in microseconds.
+        by_us: u64,
+        /// How long, in microseconds.
+        for_us: u64,
+    },
+    /// Requests for a buffer are refused, whatever is free (L1).
+    NoBuffer {
+        /// How many.
+        count: u64,
+    },
+    /// The process dies, and again while it starts or has just started (P3).
+    CrashTwice {
+        /// It comes back after this time, both times, in microseconds.
+        down_us: u64,
+        /// It lives for so long, in microseconds.
+        up_us: u64,
+    },
+    /// The process dies and comes back with another configuration (P11).
+    Reconfigure {
+        /// After this time, in microseconds.
+        down_us: u64,
+        /// With so many workers.
+        workers: u32,
+        /// With a command window no wider than this.
+        command_window: u32,
+        /// No logical unit is written back any more.
+        write_through: bool,
     },
     /// Everything stands still for a while; then all timers fire at once (C4).
     Freeze {

@@ -16,7 +16,7 @@ use quintain_core::id::ShardId;
 use crate::disk::SimDisk;
 use crate::executor::{Executor, PlannedPanic};
 use crate::network::{Network, Parked, SimStream};
-use crate::plan::Panicker;
+use crate::plan::{Occasion, Panicker};
 use crate::random::Draws;
 use crate::trace::{Entity, Fact, Trace};
 
@@ -39,6 +39,10 @@ pub struct Process {
     clock_origin: Duration,
     /// Who panics at the next word.
     panics: Cell<Option<Panicker>>,
+    /// Until when its timers are late, and by how much (C5).
+    late: Cell<(Duration, Duration)>,
+    /// So many requests for a buffer are refused (L1).
+    refusals: Cell<u64>,
     /// It is dead, though its tasks are not all dropped yet.
     dead: Cell<bool>,
 }
@@ -98,8 +102,21 @@ impl Process {
             mailbox: Mailbox::new(Draws::new(seed, "mailbox", number << 16 | u64::from(shard))),
         };
         let shards = (0..shards).map(shard).collect();
-        let (panics, dead) = (Cell::new(None), Cell::new(false));
-        Rc::new(Self { executor, network, number, shards, trace, sink, events, post_us, clock_origin, panics, dead })
+        Rc::new(Self {
+            executor,
+            network,
+            number,
+            shards,
+            trace,
+            sink,
+            events,
+            post_us,
+            clock_origin,
+            panics: Cell::new(None),
+            late: Cell::default(),
+            refusals: Cell::new(0),
+            dead: Cell::new(false),
+        })
     }
 
     /// The view of one shard.
@@ -116,6 +133,16 @@ impl Process {
     /// The next task of this kind that tells an event panics at it; with `None`, it does not any more.
     pub fn panic_next(&self, who: Option<Panicker>) {
         self.panics.set(who);
+    }
+
+    /// Until `until`, timers that are set go off together, at multiples of `by` (C5).
+    pub fn delay_timers(&self, until: Duration, by: Duration) {
+        self.late.set((until, by));
+    }
+
+    /// The next `count` requests for a buffer are refused (L1).
+    pub fn refuse_buffers(&self, count: u64) {
+        self.refusals.set(count);
     }
 
     fn may_panic(&self, event: &Event) {
@@ -223,6 +250,8 @@ impl Mailbox {
 pub struct Events {
     count: Cell<u64>,
     waiters: RefCell<BTreeMap<u64, Vec<Waker>>>,
+    counts: RefCell<BTreeMap<Occasion, u64>>,
+    waiters_of: RefCell<BTreeMap<(Occasion, u64), Vec<Waker>>>,
 }
 
 impl Events {
@@ -244,6 +273,32 @@ impl Events {
         .await;
     }
 
+    /// Events of this kind so far.
+    #[must_use]
+    pub fn count_of(&self, kind: Occasion) -> u64 {
+        self.counts.borrow().get(&kind).copied().unwrap_or(0)
+    }
+
+    /// Completes once there were `number` events of this kind.
+    pub async fn reach_nth(&self, kind: Occasion, number: u64) {
+        poll_fn(|cx| {
+            if self.count_of(kind) >= number {
+                return Poll::Ready(());
+            }
+            self.waiters_of.borrow_mut().entry((kind, number)).or_default().push(cx.waker().clone());
+            Poll::Pending
+        })
+        .await;
+    }
+
+    /// One more event of this kind.
+    pub fn happened(&self, kind: Occasion) {
+        let count = self.count_of(kind) + 1;
+        self.counts.borrow_mut().insert(kind, count);
+        let waiting = self.waiters_of.borrow_mut().remove(&(kind, count));
+        waiting.into_iter().flatten().for_each(Waker::wake);
+    }
+
     fn add(&self) {
         self.count.set(self.count.get() + 1);
         let mut waiters = self.waiters.borrow_mut();
@@ -254,6 +309,18 @@ impl Events {
             first.remove().into_iter().for_each(Waker::wake);
         }
     }
+}
+
+fn occasion(event: &Event) -> Option<Occasion> {
+    Some(match event {
+        Event::SessionStarted { .. } | Event::SessionContinued { .. } => Occasion::Login,
+        Event::TaskCreated { .. } => Occasion::TaskCreated,
+        Event::TaskStarted { .. } => Occasion::TaskStarted,
+        Event::TaskCompleted { .. } => Occasion::TaskCompleted,
+        Event::TaskAborted { .. } => Occasion::TaskAborted,
+        Event::TaskManagementCompleted { .. } => Occasion::FunctionAnswered,
+        _ => return None,
+    })
 }
 
 /// The buffer pool of one shard.
@@ -339,7 +406,15 @@ impl Runtime for SimRuntime {
     }
 
     async fn sleep(&self, duration: Duration) {
-        self.process.executor.clock().sleep(duration).await;
+        let clock = self.process.executor.clock();
+        let (until, by) = self.process.late.get();
+        let deadline = clock.now().saturating_add(duration);
+        if clock.now() >= until || by.is_zero() {
+            return clock.sleep_until(deadline).await;
+        }
+        let (deadline, by) = (deadline.as_micros(), by.as_micros());
+        let late = u64::try_from(deadline.next_multiple_of(by)).unwrap_or(u64::MAX);
+        clock.sleep_until(Duration::from_micros(late)).await;
     }
 
     fn entropy(&self, out: &mut [u8]) {
@@ -351,6 +426,11 @@ impl Runtime for SimRuntime {
     }
 
     fn alloc(&self, len: usize) -> Option<SimBuf> {
+        let refusals = &self.process.refusals;
+        if let Some(left) = refusals.get().checked_sub(1) {
+            refusals.set(left);
+            return None;
+        }
         self.own().pool.alloc(len)
     }
 
@@ -367,6 +447,9 @@ impl Runtime for SimRuntime {
         self.process.trace.borrow_mut().record(at, Entity::Target, &Fact::Core(event));
         (self.process.sink.borrow_mut())(at, event);
         self.process.events.add();
+        if let Some(kind) = occasion(event) {
+            self.process.events.happened(kind);
+        }
         self.process.may_panic(event);
     }
 

@@ -3,8 +3,8 @@
 //! After a failed flush nobody can tell which acknowledged blocks reached the medium: systems mark the lost pages
 //! clean, and the next flush "succeeds". So the failure sticks to the logical unit, on all shards and until restart:
 //! it takes no more writes, no flush succeeds, and reads go on. A durable write that fails counts as a failed flush,
-//! since its flush cannot be told apart, with one exception: a full store in write-through mode, where space may come back
-//! and nothing but durable writes was waiting to become durable. Each of them is told of its own failure
+//! since its flush cannot be told apart, with one exception: a store in write-through mode that is full or
+//! takes no writes any more. That may pass, and nothing but durable writes was waiting to become durable. Each of them is told of its own failure
 //! ([`super::Descriptions`]); others, and the next flush, may be told of it too, and fail without need. And a durable write
 //! that the system never carried out to its end (EAGAIN, EINTR, nothing moved) fails alone: no data were reported as lost,
 //! and its own were not acknowledged. The same answer to a flush sticks: nobody can tell how far it came.
@@ -109,7 +109,7 @@ impl<R: Runtime> Medium<R> {
 
     /// Data may have been lost on the way to the medium.
     fn remember_failure(&self, error: BackendError) {
-        if self.writes_through() && error == BackendError::NoSpace {
+        if self.writes_through() && matches!(error, BackendError::NoSpace | BackendError::ReadOnly) {
             return;
         }
         if !planted!(StickyForgotten) && self.shared.record_flush_failure() {

@@ -153,7 +153,10 @@ impl Receiver {
             return Ok(None);
         }
         let (header, digest) = self.header[..undigested + digest_bytes].split_at(undigested);
-        if self.header_digest && crc32c::crc32c(header).to_le_bytes() != digest {
+        if self.header_digest
+            && crc32c::crc32c(header).to_le_bytes() != digest
+            && !crate::planted!(HeaderDigestUnchecked)
+        {
             return Err(HEADER_DIGEST_WRONG);
         }
         self.header_have = 0;
@@ -199,7 +202,7 @@ impl Receiver {
     }
 
     fn tail_digest_ok(&self) -> bool {
-        if !self.data_digest || self.tail_need == 0 {
+        if !self.data_digest || self.tail_need == 0 || crate::planted!(DataDigestUnchecked) {
             return true;
         }
         let (pad, digest) = self.tail[..self.tail_need].split_at(self.tail_need - DIGEST_BYTES);

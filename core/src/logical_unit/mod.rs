@@ -136,7 +136,8 @@ impl<R: Runtime> LogicalUnit<R> {
 
     /// Makes everything durable that was acknowledged: a clean stop. An error says what failed, for the operator.
     pub async fn shut_down(&self) -> Result<(), io::Error> {
-        if self.read_only || !self.write_cache {
+        // What is written through now may have been written back by an earlier process.
+        if self.read_only {
             return Ok(());
         }
         self.medium.flush().await.map_err(io::Error::other)

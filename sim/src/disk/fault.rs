@@ -9,8 +9,10 @@ use crate::network::NEVER;
 
 const EINTR: i32 = 4;
 const EIO: i32 = 5;
+const ENXIO: i32 = 6;
 const EAGAIN: i32 = 11;
 const ENOSPC: i32 = 28;
+const EROFS: i32 = 30;
 
 /// Which operations.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -101,6 +103,52 @@ pub enum DiskFault {
         /// How many.
         count: u64,
     },
+    /// Transfers go to another place: right data, wrong address (D10).
+    Misdirected {
+        /// Reads or writes.
+        part: Part,
+        /// How many.
+        count: u64,
+        /// How far away, in bytes: whole units of what the disk writes atomically, around its end.
+        distance_bytes: u64,
+    },
+    /// Writes succeed, and change nothing (D11).
+    LostWrite {
+        /// How many.
+        count: u64,
+    },
+    /// Bits of what is stored flip, now (D12).
+    Rot {
+        /// First byte.
+        offset_bytes: u64,
+        /// Number of bytes.
+        length_bytes: u64,
+        /// How many bits.
+        bits: u64,
+    },
+    /// The device is not there for a while: everything fails with ENXIO, and a flush loses what it was to cover (D15).
+    Gone {
+        /// How long, in microseconds.
+        for_us: u64,
+    },
+    /// The disk is shorter for a while, and what was behind its end is lost. A file grows again with what is written
+    /// behind its end, a device finds no space there (D15, D16).
+    Truncated {
+        /// Its size, in bytes.
+        size_bytes: u64,
+        /// How long, in microseconds.
+        for_us: u64,
+    },
+    /// The file system became read-only: for a while, writes and flushes fail with EROFS, and what was to be flushed is
+    /// lost (D17).
+    ReadOnly {
+        /// How long, in microseconds.
+        for_us: u64,
+    },
+}
+
+pub(super) fn no_space() -> io::Error {
+    io::Error::from_raw_os_error(ENOSPC)
 }
 
 /// The faults that a disk has now.
@@ -109,6 +157,10 @@ pub(super) struct Faults {
     stalled_until: Duration,
     slow: Option<(Duration, u64)>,
     full_until: Duration,
+    gone_until: Duration,
+    read_only_until: Duration,
+    /// Until when the disk ends where.
+    end: Option<(Duration, u64)>,
     counted: Vec<DiskFault>,
 }
 
@@ -117,6 +169,14 @@ pub(super) enum Verdict {
     Works,
     Fails(io::Error),
     Tears(io::Error),
+}
+
+/// Where a transfer goes.
+pub(super) enum Aim {
+    Right,
+    /// So many bytes away.
+    Astray(u64),
+    Nowhere,
 }
 
 /// How much a transfer moves.
@@ -137,6 +197,11 @@ impl Faults {
             DiskFault::Stall { for_us } => self.stalled_until = self.stalled_until.max(until(for_us)),
             DiskFault::Slow { for_us, times } => self.slow = Some((until(for_us), times.max(1))),
             DiskFault::Full { for_us } => self.full_until = self.full_until.max(until(for_us)),
+            DiskFault::Gone { for_us } => self.gone_until = self.gone_until.max(until(for_us)),
+            DiskFault::ReadOnly { for_us } => self.read_only_until = self.read_only_until.max(until(for_us)),
+            DiskFault::Truncated { size_bytes, for_us } => self.end = Some((until(for_us), size_bytes)),
+            // It has happened.
+            DiskFault::Rot { .. } => {}
             counted => self.counted.push(counted),
         }
     }
@@ -147,6 +212,41 @@ impl Faults {
 
     pub(super) fn slowness(&self, now: Duration) -> u64 {
         self.slow.filter(|&(until, _)| now < until).map_or(1, |(_, times)| times)
+    }
+
+    /// The device does not take such an operation now.
+    pub(super) fn refuses(&self, part: Part, now: Duration) -> io::Result<()> {
+        let errno = match part {
+            _ if now < self.gone_until => ENXIO,
+            Part::Write | Part::Flush if now < self.read_only_until => EROFS,
+            _ => return Ok(()),
+        };
+        Err(io::Error::from_raw_os_error(errno))
+    }
+
+    /// Where the disk ends, if that is not where it should.
+    pub(super) fn end(&self, now: Duration) -> Option<u64> {
+        self.end.filter(|&(until, _)| now < until).map(|(_, end)| end)
+    }
+
+    /// A file grows to `end` bytes.
+    pub(super) fn grow(&mut self, end: u64) {
+        if let Some((_, old)) = &mut self.end {
+            *old = end.max(*old);
+        }
+    }
+
+    pub(super) fn aim(&mut self, part: Part) -> Aim {
+        let struck = self.strike(|fault| match fault {
+            DiskFault::Misdirected { part: struck, count, .. } if *struck == part => Some(count),
+            DiskFault::LostWrite { count } if part == Part::Write => Some(count),
+            _ => None,
+        });
+        match struck {
+            Some(DiskFault::Misdirected { distance_bytes, .. }) => Aim::Astray(distance_bytes),
+            Some(_) => Aim::Nowhere,
+            None => Aim::Right,
+        }
     }
 
     pub(super) fn hangs(&mut self, part: Part) -> bool {
@@ -193,7 +293,7 @@ impl Faults {
     /// `sparse` tells whether the write needs space that the disk has not got yet.
     pub(super) fn write(&mut self, now: Duration, sparse: impl FnOnce() -> bool) -> Verdict {
         if now < self.full_until && sparse() {
-            return Verdict::Fails(io::Error::from_raw_os_error(ENOSPC));
+            return Verdict::Fails(no_space());
         }
         match self.strike(|fault| match fault {
             DiskFault::WriteError { count, .. } => Some(count),

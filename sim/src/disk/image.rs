@@ -58,6 +58,22 @@ impl Image {
         pieces(offset_bytes, length).all(|(page, _, _)| self.pages[page].is_some())
     }
 
+    /// Flips a bit of what was ever written.
+    pub(super) fn flip(&mut self, offset_bytes: u64, bit: u32) {
+        if let Some(page) = &mut self.pages[offset_bytes as usize / PAGE_BYTES] {
+            page[offset_bytes as usize % PAGE_BYTES] ^= 1 << bit;
+        }
+    }
+
+    /// From `end_bytes` on, nothing was ever written.
+    pub(super) fn cut(&mut self, end_bytes: u64) {
+        let (page, within) = (end_bytes as usize / PAGE_BYTES, end_bytes as usize % PAGE_BYTES);
+        if let Some(Some(last)) = self.pages.get_mut(page) {
+            last[within..].fill(0);
+        }
+        self.pages.iter_mut().skip(page + usize::from(within > 0)).for_each(|page| *page = None);
+    }
+
     fn page(&mut self, index: usize) -> &mut Page {
         self.pages[index].get_or_insert_with(|| Box::new([0; PAGE_BYTES]))
     }
@@ -109,6 +125,14 @@ impl Volatile {
         let taken: Vec<Write> = self.writes.drain(..count).collect();
         self.bytes -= taken.iter().map(|write| write.bytes.len()).sum::<usize>();
         taken
+    }
+
+    /// What lies behind `end_bytes` will never be written.
+    pub(super) fn cut(&mut self, end_bytes: u64) {
+        for write in &mut self.writes {
+            write.bytes.truncate(end_bytes.saturating_sub(write.offset_bytes) as usize);
+        }
+        self.bytes = self.writes.iter().map(|write| write.bytes.len()).sum();
     }
 
     /// Power loss: each sector of each write reaches `durable` if `survives` says so.

@@ -90,6 +90,12 @@ impl RawPdu {
         Self { bhs, ahs: Vec::new(), data: Vec::new(), pad: Vec::new(), header_digest_ok: None, data_digest_ok: None }
     }
 
+    /// One of its digests was wrong.
+    #[must_use]
+    pub fn has_wrong_digest(&self) -> bool {
+        self.header_digest_ok == Some(false) || self.data_digest_ok == Some(false)
+    }
+
     /// The bytes to send, with TotalAHSLength and DataSegmentLength set to what is there.
     #[must_use]
     pub fn encode(mut self, digests: Digests) -> Vec<u8> {

@@ -173,6 +173,7 @@ impl<W: World> Driver<W> {
         };
         let deadline = self.world.now() + Duration::from_millis(timeouts.login_ms);
         let established = login(&mut link, &request, deadline).await?;
+        link.wire.agreed(link.digests);
         let session = self.begin(established);
         Ok((link, session))
     }
@@ -250,11 +251,21 @@ impl<W: World> Driver<W> {
 
     fn receive(&mut self, link: &mut Link<W>, session: &mut Session, bytes: Chunk) -> Result<(), Breach> {
         link.decoder.feed(bytes);
+        session.flipped_out = link.wire.flipped_out();
         let now = self.world.now();
         loop {
             match link.decoder.next_pdu() {
+                // At error recovery level 0 a wrong digest ends the session (RFC 7143, sections 7.8 and 7.1.4).
+                Ok(Some(pdu)) if pdu.has_wrong_digest() && link.wire.flipped_in() => {
+                    session.demand = Some(Demand::GiveUp);
+                    return Ok(());
+                }
                 Ok(Some(pdu)) => session.receive(pdu, now)?,
                 Ok(None) => return Ok(()),
+                Err(_) if link.wire.flipped_in() => {
+                    session.demand = Some(Demand::GiveUp);
+                    return Ok(());
+                }
                 Err(error) => return Err(Breach { oracle: "I6", message: error.to_string() }),
             }
             if session.demand == Some(Demand::LoggedOut) {

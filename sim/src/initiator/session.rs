@@ -92,6 +92,8 @@ pub(super) struct Session {
     pub(super) retries: Vec<Retry>,
     pub(super) report: Report,
     pub(super) demand: Option<Demand>,
+    /// Bits have flipped on the way to the target.
+    pub(super) flipped_out: bool,
 }
 
 /// A PDU that waits to be sent.
@@ -102,6 +104,8 @@ struct Outgoing {
     closes: Option<u32>,
 }
 
+/// Reason of a Reject (RFC 7143, section 11.17.1).
+const DATA_DIGEST_ERROR: u8 = 0x02;
 /// A window that is closed with nothing in flight must open within this time (oracle I2).
 const WINDOW_LIMIT: Duration = Duration::from_secs(20);
 
@@ -146,6 +150,7 @@ impl Session {
             retries: Vec::new(),
             report: Report::default(),
             demand: None,
+            flipped_out: false,
         }
     }
 
@@ -418,6 +423,11 @@ impl Session {
         let tag = pdu.data.get(16..20).map(|tag| u32::from_be_bytes([tag[0], tag[1], tag[2], tag[3]]));
         let task = tag.and_then(|tag| self.tasks.get(tag).map(|task| (tag, task)));
         match task {
+            // At error recovery level 0 there is no other way on (RFC 7143, section 7.1.4).
+            _ if reason == DATA_DIGEST_ERROR && self.flipped_out => {
+                self.demand = Some(Demand::GiveUp);
+                Ok(())
+            }
             // Too many immediate commands at a time (RFC 7143, 11.17.1).
             Some((tag, task)) if reason == 0x06 && task.immediate => {
                 self.turned_away(tag, now);
@@ -442,7 +452,7 @@ impl Session {
         if pdu.pad.iter().any(|&byte| byte != 0) {
             return Err(Breach::new("B4", format!("padding of a PDU with operation code {code:#04x} is not zero")));
         }
-        if pdu.header_digest_ok == Some(false) || pdu.data_digest_ok == Some(false) {
+        if pdu.has_wrong_digest() {
             return Err(Breach::new("I6", format!("digest of a PDU with operation code {code:#04x} is wrong")));
         }
         Ok(())

@@ -4,6 +4,7 @@
 use std::io;
 use std::time::Duration;
 
+use super::codec::Digests;
 use crate::chunk::Chunk;
 
 /// The world of one initiator.
@@ -32,6 +33,16 @@ pub trait Wire: 'static {
     /// How many of the bytes that were sent the target has not taken yet, where the world can tell.
     fn unread(&self) -> Option<usize> {
         None
+    }
+    /// What is sent from now on, in both directions, are whole PDUs with these digests.
+    fn agreed(&self, _digests: Digests) {}
+    /// Bits may have flipped on the way to the target: it may find a digest wrong.
+    fn flipped_out(&self) -> bool {
+        false
+    }
+    /// Bits may have flipped on the way from the target.
+    fn flipped_in(&self) -> bool {
+        false
     }
     /// Gives the connection up (RST).
     fn abort(&self);

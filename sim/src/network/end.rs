@@ -13,10 +13,12 @@ use std::time::Duration;
 use quintain_core::env::{ByteStream, Close, TxPdu};
 
 use super::pipe::{Pipe, Read};
-use super::{Connection, NEVER, Network};
+use super::{Connection, Direction, NEVER, Network};
 use crate::chunk::Chunk;
 use crate::executor::{Clock, Sleep};
+use crate::initiator::codec::{Digests, opcode};
 use crate::initiator::world::Wire;
+use crate::plan::Occasion;
 use crate::runtime::SimBuf;
 use crate::trace::{Entity, Fact, Way};
 
@@ -92,16 +94,22 @@ impl ByteStream for SimStream {
         let mut starts = Vec::with_capacity(batch.len());
         for pdu in &batch {
             starts.push(bytes.len());
+            if pdu.slices()[0][0] & 0x3f == opcode::R2T
+                && let Some(events) = &*self.network.state.events.borrow()
+            {
+                events.happened(Occasion::R2tSent);
+            }
             pdu.slices().iter().for_each(|slice| bytes.extend_from_slice(slice));
         }
         let bytes = Arc::new(bytes);
+        let carried = self.network.flip(&self.connection, Direction::ToInitiator, &bytes);
         let (mut alarm, mut at) = (Alarm::new(self.network.state.clock.clone()), 0);
         let result = poll_fn(|cx| {
             if !self.connection.target_open.get() {
                 return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
             }
             let before = at;
-            let poll = write_step(&self.connection.to_initiator, &mut alarm, &bytes, &mut at, &starts, cx);
+            let poll = write_step(&self.connection.to_initiator, &mut alarm, &carried, &mut at, &starts, cx);
             if at > before {
                 let id = self.connection.id;
                 let accepted = Chunk::new(bytes.clone(), before..at);
@@ -179,7 +187,7 @@ impl Wire for SimWire {
     }
 
     async fn send(&self, bytes: Vec<u8>) -> io::Result<()> {
-        let bytes = Arc::new(bytes);
+        let bytes = self.network.flip(&self.connection, Direction::ToTarget, &Arc::new(bytes));
         let (mut alarm, mut at) = (Alarm::new(self.network.state.clock.clone()), 0);
         poll_fn(|cx| {
             if !self.connection.initiator_open.get() {
@@ -206,6 +214,18 @@ impl Wire for SimWire {
 
     fn unread(&self) -> Option<usize> {
         Some(self.connection.to_target.borrow().unread())
+    }
+
+    fn agreed(&self, digests: Digests) {
+        self.connection.digests.set(Some(digests));
+    }
+
+    fn flipped_out(&self) -> bool {
+        self.connection.flipped(Direction::ToTarget).get()
+    }
+
+    fn flipped_in(&self) -> bool {
+        self.connection.flipped(Direction::ToInitiator).get()
     }
 
     fn abort(&self) {

@@ -50,6 +50,8 @@ pub enum Cut {
     Random(usize),
     /// At the edges of the fields of a PDU.
     Fields,
+    /// Once, behind so many bytes of the stream.
+    At(usize),
 }
 
 impl Default for Link {
@@ -87,6 +89,8 @@ pub(crate) struct Pipe {
     writer_reset_at: Option<Duration>,
     reader_closed: bool,
     cut_off_in: Option<u64>,
+    /// Bytes of the stream so far.
+    sent: usize,
     reader: Option<Waker>,
     writer: Option<Waker>,
 }
@@ -120,6 +124,7 @@ impl Pipe {
             writer_reset_at: None,
             reader_closed: false,
             cut_off_in: None,
+            sent: 0,
             reader: None,
             writer: None,
         }
@@ -141,7 +146,7 @@ impl Pipe {
         let mut from = at;
         let mut arrival = self.arrival(now);
         while from < at + length {
-            let to = self.next_cut(from, starts).min(at + length);
+            let to = self.next_cut(from, at, starts).min(at + length);
             arrival += Duration::from_nanos((to - from) as u64 * self.link.ns_per_kib / 1024);
             self.segments.push_back(Segment { arrival, bytes: bytes.clone(), range: from..to });
             if to < at + length {
@@ -149,6 +154,7 @@ impl Pipe {
             }
             from = to;
         }
+        self.sent += length;
         self.last_arrival = arrival;
         self.unread += length;
         // What comes behind other segments is no news to whoever waits for the first of them.
@@ -158,9 +164,14 @@ impl Pipe {
         length
     }
 
-    fn next_cut(&mut self, from: usize, starts: &[usize]) -> usize {
+    /// Where the segment ends that begins at `from`; what is at `at` comes behind what was sent before.
+    fn next_cut(&mut self, from: usize, at: usize, starts: &[usize]) -> usize {
         match self.link.cut {
             Cut::Nowhere => usize::MAX,
+            Cut::At(bytes) => match (at + bytes).checked_sub(self.sent) {
+                Some(cut) if cut > from => cut,
+                _ => usize::MAX,
+            },
             Cut::Every(bytes) => from + bytes.max(1),
             Cut::Random(bytes) => from + self.draws.between(1, bytes.max(1) as u64) as usize,
             Cut::Fields => {

@@ -16,6 +16,7 @@ const MOST: usize = 32;
 /// A task that is still there at the end of the run and that nothing happened to for so long was forgotten.
 const FORGOTTEN: Duration = Duration::from_secs(120);
 const GOOD: u8 = 0x00;
+const BUSY: u8 = 0x08;
 const TASK_SET_FULL: u8 = 0x28;
 
 /// Task attribute (SAM-5, section 8.9), numbered as on the wire (RFC 7143, section 11.3.1).
@@ -243,9 +244,10 @@ impl EventOracle {
     }
 
     fn completed(&mut self, nexus: NexusId, lun: Lun, itt: Itt, status: u8) {
-        // A full task set never took the task in, which may have been refused for another reason before.
+        // A full task set, or a target without a buffer, never took the task in; it may have been refused for another
+        // reason before.
         let tasks = self.sets.get(&(nexus, lun)).map_or(0, Vec::len);
-        let full = status == TASK_SET_FULL || status != GOOD && tasks >= self.task_set_tasks;
+        let full = matches!(status, TASK_SET_FULL | BUSY) || status != GOOD && tasks >= self.task_set_tasks;
         if !self.remove(nexus, lun, itt) && !full && self.live.contains(&nexus) {
             self.find("T7", self.story(nexus, lun, itt, "completed, but it had ended before or never began"));
         }

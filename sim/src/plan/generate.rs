@@ -1,12 +1,13 @@
 //! From a seed to a plan.
 
 use super::{
-    Broken, Ending, Fault, FaultKind, Panicker, Plan, Profile, TARGET_NAME, TargetPlan, Trigger, UnitKind, UnitPlan,
+    Broken, Ending, Fault, FaultKind, Occasion, Panicker, Plan, Profile, TARGET_NAME, TargetPlan, Trigger, UnitKind,
+    UnitPlan,
 };
 use crate::disk::{DiskFault, DiskSpeed, Part};
 use crate::history::Unit;
 use crate::initiator::InitiatorPlan;
-use crate::network::{ConnectFault, Cut, Direction, Link};
+use crate::network::{ConnectFault, Cut, Direction, Link, Place};
 use crate::random::Draws;
 
 const MIB: u64 = 1 << 20;
@@ -48,10 +49,17 @@ enum Family {
     Freeze,
     DiskPart,
     Panic,
+    Flip,
+    DiskStray,
+    DiskRot,
+    DiskGone,
+    Timers,
+    Buffers,
+    Restart,
 }
 
 /// A new one goes to the end, where it moves no draw of the others.
-const FAMILIES: [Family; 20] = [
+const FAMILIES: [Family; 27] = [
     Family::Cut,
     Family::Window,
     Family::Stall,
@@ -72,6 +80,13 @@ const FAMILIES: [Family; 20] = [
     Family::Freeze,
     Family::DiskPart,
     Family::Panic,
+    Family::Flip,
+    Family::DiskStray,
+    Family::DiskRot,
+    Family::DiskGone,
+    Family::Timers,
+    Family::Buffers,
+    Family::Restart,
 ];
 
 impl Plan {
@@ -175,7 +190,7 @@ fn target(draws: &mut Draws) -> TargetPlan {
         max_burst_bytes: as_u32(knob(&[16 << 10, 64 << 10, 256 << 10]), default.max_burst_bytes),
         max_outstanding_r2t: knob(&[1, 2, 4]).map_or(default.max_outstanding_r2t, |value| value as u16),
         pool_bytes: as_usize(knob(&[8 << 20, 16 << 20]), default.pool_bytes),
-        login_ms: default.login_ms,
+        login_ms: knob(&[3_000, 8_000]).unwrap_or(default.login_ms),
         abort_ms: knob(&[50, 500, 2_000]).unwrap_or(default.abort_ms),
         data_out_ms: knob(&[50, 500, 2_000]).unwrap_or(default.data_out_ms),
         nop_interval_ms: knob(&[0, 500, 2_000]).unwrap_or(default.nop_interval_ms),
@@ -192,6 +207,18 @@ fn target(draws: &mut Draws) -> TargetPlan {
         disowned_tasks: as_u32(knob(&[1, 2, 4]), default.disowned_tasks),
         stall_bytes: as_usize(knob(&[512, 16 << 10, 256 << 10]), default.stall_bytes),
         durable_writes: as_u32(knob(&[1, 2, 8]), default.durable_writes),
+        connections: as_u32(knob(&[16, 64]), default.connections),
+        logins_per_peer: as_u32(knob(&[4, 16]), default.logins_per_peer),
+        sessions_per_target: as_u32(knob(&[8, 32]), default.sessions_per_target),
+        text_bytes: as_usize(knob(&[16 << 10, 32 << 10]), default.text_bytes),
+        text_keys: as_usize(knob(&[48, 128]), default.text_keys),
+        text_exchanges: as_u32(knob(&[16, 32]), default.text_exchanges),
+        ahs_bytes: as_usize(knob(&[0, 16, 1_020]), default.ahs_bytes),
+        task_management_functions: as_u32(knob(&[12, 64]), default.task_management_functions),
+        transfer_bytes: as_u32(knob(&[1 << 20, 16 << 20]), default.transfer_bytes),
+        transfer_interruptions: as_u32(knob(&[2, 16]), default.transfer_interruptions),
+        stop_sessions_ms: knob(&[1_000, 10_000]).unwrap_or(default.stop_sessions_ms),
+        final_flush_ms: knob(&[1_000, 10_000]).unwrap_or(default.final_flush_ms),
     }
 }
 
@@ -256,12 +283,31 @@ fn initiator(draws: &mut Draws, units: &[Unit], scale: &Scale, index: u32) -> In
 
 fn fault(id: u32, draws: &mut Draws, families: &[Family], scale: &Scale) -> Fault {
     let family = *draws.pick(families);
-    let when = if draws.chance(1, 3) {
-        Trigger::AtUs(draws.log_between(1_000, 2_000_000))
-    } else {
-        Trigger::AfterEvents(draws.between(20, scale.commands * EVENTS_PER_COMMAND))
+    let when = match draws.below(3) {
+        0 => Trigger::AtUs(draws.log_between(1_000, 2_000_000)),
+        1 => Trigger::AfterEvents(draws.between(20, scale.commands * EVENTS_PER_COMMAND)),
+        _ => occasion(draws, scale),
     };
     Fault { id, when, kind: kind(family, draws, scale) }
+}
+
+/// Where things begin and end, and how many of them a run has, roughly.
+fn occasion(draws: &mut Draws, scale: &Scale) -> Trigger {
+    use Occasion::*;
+    let commands = scale.commands;
+    let &(kind, most) = draws.pick(&[
+        (Login, 20),
+        (TaskCreated, commands),
+        (TaskStarted, commands),
+        (TaskCompleted, commands),
+        (TaskAborted, commands / 8),
+        (FunctionAnswered, commands / 16),
+        (R2tSent, commands / 2),
+        (ReadIssued, commands / 3),
+        (WriteIssued, commands / 3),
+        (FlushIssued, commands / 8),
+    ]);
+    Trigger::OnNth { kind, count: draws.log_between(1, most.max(2)) }
 }
 
 fn kind(family: Family, draws: &mut Draws, scale: &Scale) -> FaultKind {
@@ -311,6 +357,35 @@ fn kind(family: Family, draws: &mut Draws, scale: &Scale) -> FaultKind {
         Family::Pause => FaultKind::Pause { for_us },
         Family::Freeze => FaultKind::Freeze { for_us: for_us * draws.log_between(1, 32) },
         Family::Panic => FaultKind::Panic { who: *draws.pick(&[Panicker::Driver, Panicker::Worker]) },
+        Family::Flip => {
+            let places = [Place::Header, Place::HeaderDigest, Place::Data, Place::Data, Place::Pad, Place::DataDigest];
+            FaultKind::Flip { initiator, direction, place: *draws.pick(&places), bits: draws.log_between(1, 32) as u32 }
+        }
+        Family::DiskStray if draws.chance(1, 3) => disk(DiskFault::LostWrite { count }),
+        Family::DiskStray => disk(DiskFault::Misdirected {
+            part: *draws.pick(&[Part::Read, Part::Write]),
+            count,
+            distance_bytes: draws.log_between(4_096, 4 * MIB),
+        }),
+        Family::DiskRot => {
+            let length_bytes = draws.log_between(1, 64 << 10);
+            let offset_bytes = draws.below(4 * MIB - length_bytes + 1);
+            disk(DiskFault::Rot { offset_bytes, length_bytes, bits: draws.log_between(1, 64) })
+        }
+        Family::DiskGone => match draws.below(3) {
+            0 => disk(DiskFault::Gone { for_us }),
+            1 => disk(DiskFault::ReadOnly { for_us }),
+            _ => disk(DiskFault::Truncated { size_bytes: draws.below(4 * MIB / 4_096) * 4_096, for_us }),
+        },
+        Family::Timers => FaultKind::LateTimers { by_us: draws.log_between(100, 200_000), for_us },
+        Family::Buffers => FaultKind::NoBuffer { count: draws.log_between(1, 64) },
+        Family::Restart if draws.chance(1, 2) => FaultKind::CrashTwice { down_us, up_us: draws.log_between(1, 20_000) },
+        Family::Restart => FaultKind::Reconfigure {
+            down_us,
+            workers: *draws.pick(&[1, 2, 4, 16]),
+            command_window: *draws.pick(&[1, 2, 16, 128]),
+            write_through: draws.chance(1, 2),
+        },
         Family::DiskPart => {
             let part = *draws.pick(&[Part::Read, Part::Write]);
             disk(match draws.below(8) {

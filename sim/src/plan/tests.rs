@@ -51,3 +51,52 @@ fn fault_is_one_line_of_words() {
     let kind = FaultKind::Cut { initiator: 1, cut: Cut::Every(7), for_us: 20 };
     assert_eq!(kind.to_words(), "fault=cut, initiator=1, cut={at=every, bytes=7}, for_us=20");
 }
+
+/// A new field of `Limits` does not compile here before it is a knob: one that draws at least two values.
+#[test]
+fn every_limit_is_a_knob() {
+    let drawn: Vec<_> = (0..200).map(|seed| Plan::generate(seed, Profile::Swarm).target.limits()).collect();
+    let Limits {
+        connections,
+        logins_per_peer,
+        sessions_per_target,
+        login_deadline,
+        text_bytes,
+        text_keys,
+        text_exchanges,
+        ahs_bytes,
+        max_recv_data_segment_bytes,
+        max_burst_bytes,
+        max_outstanding_r2t,
+        command_window,
+        immediate_commands,
+        task_management_functions,
+        task_set_tasks,
+        work_queue_tasks,
+        workers,
+        disowned_tasks,
+        durable_writes,
+        write_list_pdus,
+        write_list_bytes,
+        transfer_bytes,
+        transfer_interruptions,
+        pool_bytes,
+        pool_shares,
+        abort_deadline,
+        data_out_deadline,
+        initiator_stall,
+        stall_bytes,
+        nop_interval,
+        nop_timeout,
+        send_stall,
+        stop_sessions,
+        final_flush,
+        linger,
+    } = Limits::default();
+    macro_rules! varies {
+        ($($field:ident)*) => {
+            $(assert!(drawn.iter().any(|limits| limits.$field != $field), stringify!($field));)*
+        };
+    }
+    varies!(connections logins_per_peer sessions_per_target login_deadline text_bytes text_keys text_exchanges ahs_bytes max_recv_data_segment_bytes max_burst_bytes max_outstanding_r2t command_window immediate_commands task_management_functions task_set_tasks work_queue_tasks workers disowned_tasks durable_writes write_list_pdus write_list_bytes transfer_bytes transfer_interruptions pool_bytes pool_shares abort_deadline data_out_deadline initiator_stall stall_bytes nop_interval nop_timeout send_stall stop_sessions final_flush linger);
+}

@@ -29,7 +29,7 @@ pub struct Cause {
 pub struct Window {
     /// From the first to the last moment found; moments in between were not all tried.
     pub moments: RangeInclusive<u64>,
-    /// "events" or "us".
+    /// "us", or what is counted: "events", "R2Ts", ...
     pub unit: &'static str,
 }
 
@@ -66,12 +66,14 @@ fn window(plan: &Plan, index: usize, rule: &str) -> Window {
     let (moment, unit) = match plan.faults[index].when {
         Trigger::AtUs(us) => (us, "us"),
         Trigger::AfterEvents(events) => (events, "events"),
+        Trigger::OnNth { kind, count } => (count, kind.plural()),
     };
     let broken_at = |moment: u64| {
         let mut moved = plan.clone();
         moved.faults[index].when = match moved.faults[index].when {
             Trigger::AtUs(_) => Trigger::AtUs(moment),
             Trigger::AfterEvents(_) => Trigger::AfterEvents(moment),
+            Trigger::OnNth { kind, .. } => Trigger::OnNth { kind, count: moment },
         };
         breaks(&moved, rule).is_some()
     };

@@ -220,7 +220,7 @@ fn operations(tree: &Table, edits: &mut Vec<Edit>) {
 fn triggers(tree: &Table, operations: usize) -> Vec<Change> {
     let mut changes = Vec::new();
     walk(tree, &mut Vec::new(), &mut |path, value| {
-        let [Key::Field(list), Key::Element(_), Key::Field(when), _] = path else { return };
+        let [Key::Field(list), Key::Element(_), Key::Field(when), ..] = path else { return };
         if let ("faults", "when", Some(number)) = (list.as_str(), when.as_str(), value.as_integer()) {
             let less = number / operations.max(1) as i64;
             changes.push(Change { path: path.to_vec(), how: How::Subtract(less) });

@@ -469,9 +469,12 @@ fn fault_subject(kind: &FaultKind) -> (Option<u32>, Option<u16>, Option<u64>) {
         FaultKind::Swizzle { for_us }
         | FaultKind::Accepts { for_us }
         | FaultKind::Pause { for_us }
-        | FaultKind::Freeze { for_us } => (None, None, Some(for_us)),
-        FaultKind::Reset { initiator, .. } | FaultKind::ResetLogin { initiator, .. } => (Some(initiator), None, None),
-        FaultKind::Panic { .. } => (None, None, None),
+        | FaultKind::Freeze { for_us }
+        | FaultKind::LateTimers { for_us, .. } => (None, None, Some(for_us)),
+        FaultKind::Reset { initiator, .. }
+        | FaultKind::ResetLogin { initiator, .. }
+        | FaultKind::Flip { initiator, .. } => (Some(initiator), None, None),
+        FaultKind::Panic { .. } | FaultKind::NoBuffer { .. } => (None, None, None),
         FaultKind::Silence { initiator } => (Some(initiator), None, None),
         FaultKind::Disk { lun, how } => {
             let for_us = match how {
@@ -482,7 +485,10 @@ fn fault_subject(kind: &FaultKind) -> (Option<u32>, Option<u16>, Option<u64>) {
             };
             (None, Some(lun), for_us)
         }
-        FaultKind::Crash { down_us } | FaultKind::PowerLoss { down_us } => (None, None, Some(down_us)),
+        FaultKind::Crash { down_us } | FaultKind::PowerLoss { down_us } | FaultKind::Reconfigure { down_us, .. } => {
+            (None, None, Some(down_us))
+        }
+        FaultKind::CrashTwice { down_us, up_us } => (None, None, Some(2 * down_us + up_us)),
         FaultKind::CleanStop { deadline_us, down_us } => (None, None, Some(deadline_us + down_us)),
     }
 }

@@ -14,7 +14,9 @@ const SYNCHRONIZE_IMMED: [u8; 10] = [0x35, 2, 0, 0, 0, 0, 0, 0, 0, 0];
 const EINTR: i32 = 4;
 const EIO: i32 = 5;
 const EAGAIN: i32 = 11;
+const ENXIO: i32 = 6;
 const ENOSPC: i32 = 28;
+const EROFS: i32 = 30;
 
 fn write_error() -> Vec<u8> {
     fixed(3, 0x0c00)
@@ -234,6 +236,33 @@ fn full_store_recovers_when_space_comes_back() {
     }
 }
 
+/// The second write was once answered WRITE ERROR, and so was every other one until the next start.
+#[test]
+fn read_only_store_says_so_for_as_long_as_it_is() {
+    let bench = Bench::new(IoMode::WriteThrough);
+    for _ in 0..2 {
+        bench.disk.fail_next(DiskVerb::Write, EROFS);
+        assert_eq!(check(&bench.run(&write_10(0, 1), &[7; 512])), fixed(7, 0x2700));
+    }
+    good(&bench.run(&write_10(0, 1), &[7; 512]));
+    let bench = Bench::new(IoMode::WriteBack);
+    good(&bench.run(&write_10(0, 1), &[7; 512]));
+    bench.disk.fail_next(DiskVerb::Flush, EROFS);
+    assert_eq!(bench.check(&SYNCHRONIZE), write_error());
+    assert_eq!(bench.check(&SYNCHRONIZE), write_error(), "volatile data were lost");
+}
+
+#[test]
+fn device_that_is_gone_is_not_ready_and_what_comes_back_may_be_another() {
+    let bench = Bench::new(IoMode::WriteThrough);
+    bench.disk.fail_next(DiskVerb::Read, ENXIO);
+    assert_eq!(bench.check(&ten(0x28, 0, 0, 1)), fixed(2, 0x0400));
+    bench.good(&ten(0x28, 0, 0, 1));
+    bench.disk.fail_next(DiskVerb::Write, ENXIO);
+    assert_eq!(check(&bench.run(&write_10(0, 1), &[7; 512])), fixed(2, 0x0400));
+    assert_eq!(check(&bench.run(&write_10(0, 1), &[7; 512])), write_error());
+}
+
 /// Systems tell everybody who waits for the medium, not only the one whose blocks found no space.
 #[test]
 fn flush_that_hears_of_a_full_store_fails_once_where_nothing_else_was_lost() {
@@ -271,10 +300,11 @@ fn durable_writes_never_share_a_description_with_each_other_or_a_flush() {
     }
 }
 
+/// What an earlier process had written back was lost with the power after a clean stop in write-through mode.
 #[test]
-fn clean_stop_flushes_a_write_back_unit_and_no_other() {
+fn clean_stop_flushes_what_takes_writes() {
     for (mode, operations) in
-        [(IoMode::WriteBack, vec![Flush]), (IoMode::WriteThrough, vec![]), (IoMode::ReadOnly, vec![])]
+        [(IoMode::WriteBack, vec![Flush]), (IoMode::WriteThrough, vec![Flush]), (IoMode::ReadOnly, vec![])]
     {
         let bench = Bench::new(mode);
         bench.runtime.block_on(bench.unit().shut_down()).expect("the disk is sound");

@@ -38,6 +38,8 @@ const STOPPED: (u8, u16) = (sense_key::NOT_READY, 0x0402);
 const MISCOMPARE: (u8, u16) = (0xe, 0x1d00);
 /// Not enough data (RFC 7143, section 11.4.7.2), which the network can cause, too.
 const DATA_CAME_TOO_LATE: (u8, u16) = (sense_key::ABORTED_COMMAND, 0x0c0d);
+/// Protocol Service CRC error (the same section): the data came with a wrong digest.
+const DATA_CAME_WRONG: (u8, u16) = (sense_key::ABORTED_COMMAND, 0x4705);
 
 /// A command that was refused for the moment is sent this many times.
 const ATTEMPTS_MAX: u32 = 12;
@@ -172,6 +174,7 @@ impl Session {
         let fits = match command.spec.expect {
             // Whatever it asks for: it is judged when its data are there.
             _ if (key, code) == DATA_CAME_TOO_LATE => command.can_be_late(now, self.shared.initiator_stall),
+            _ if (key, code) == DATA_CAME_WRONG => self.flipped_out && command.spec.direction == Some(Direction::Out),
             Expect::Illegal(expected) => key == sense_key::ILLEGAL_REQUEST && code == expected,
             Expect::Compared if key == sense_key::DATA_PROTECT => false,
             _ if key == sense_key::DATA_PROTECT => command.spec.direction == Some(Direction::Out) || code == 0x2707,

@@ -24,12 +24,14 @@ pub(super) fn check(history: &History, judge: &Judge<'_>, accesses: &Accesses, f
         let here = accesses.at(sector);
         let op = |access: &Access| &timeline.ops[access.op as usize];
         let near = |access: &&Access| op(access).epoch == verify.epoch;
+        // What a tainted read saw is no proof.
+        let is_seen = |access: &Access| access.value == value && !judge.is_tainted(sector, here, access.op);
         let held_before = value == ZERO && verify.epoch == 0
             || here.iter().filter(near).any(|access| {
-                let proof = access.value == value || access.op == value && op(access).has_written();
+                let proof = is_seen(access) || access.op == value && op(access).has_written();
                 proof && op(access).end < verify.start
             });
-        let after = here.iter().filter(near).find(|access| access.value == value && op(access).start > verify.end);
+        let after = here.iter().filter(near).find(|access| is_seen(access) && op(access).start > verify.end);
         if let Some(after) = after.filter(|_| held_before && !judge.is_tainted(sector, here, index)) {
             findings.add("B1", verify.id.0, op(after).id.0, || {
                 format!(

@@ -271,6 +271,18 @@ fn segments_and_tags() -> Vec<Case<Talk>> {
         pdu.data = data.to_vec();
         pdu
     };
+    let right_ping = || RawPdu::nop_out(0, 7, NO_TAG, vec![]).immediate();
+    // Without data, what is wrong is the header digest.
+    let wrong_ping = |data: &[u8]| guarded().asks(RawPdu::nop_out(0, 7, NO_TAG, data.to_vec()).immediate()).corrupted();
+    let wrong_data = || {
+        let asked = guarded().writes(2, 512, 0).says(r2t(2, 0, 0, 512));
+        asked.asks(data_out(2, 0x100, 0, true, 512)).corrupted()
+    };
+    let wrong_digest = || {
+        let mut pdu = reply(opcode::REJECT, 0, NO_TAG);
+        pdu.bhs[2] = 2;
+        pdu
+    };
     let ping = || Talk::ready().asks(RawPdu::nop_out(0, 7, NO_TAG, b"ping".to_vec()));
     let asked = || {
         let mut pdu = r_nop();
@@ -288,6 +300,13 @@ fn segments_and_tags() -> Vec<Case<Talk>> {
             Talk::ready().reads(1, 513).says(data_in(1, F | S, 0, 0, 513)).corrupted(),
         ),
         bad("I6", "a digest that is wrong", guarded().says(data_in(1, F | S, 0, 0, 513)).corrupted()),
+        good("a ping with a wrong digest is rejected", wrong_ping(b"ping").says(wrong_digest())),
+        bad("I8", "a ping with a wrong digest is answered", wrong_ping(b"ping").says(nop(b"ping"))),
+        good("a ping with a wrong header digest", wrong_ping(b"").says(data_in(1, F | S, 0, 0, 513))),
+        bad("I8", "a ping with a wrong header digest is answered", wrong_ping(b"").says(nop(b""))),
+        bad("I8", "a ping behind a wrong header digest", wrong_ping(b"").asks(right_ping()).says(nop(b""))),
+        good("data with a wrong digest", wrong_data().says(wrong_digest()).says(check(2, 0xb, 0x4705))),
+        bad("I6", "data with a wrong digest are taken", wrong_data().says(response(2, 0))),
         good("a peer that does not answer is given up", asked().given_up()),
         bad(
             "I9",

@@ -114,7 +114,7 @@ pub(super) fn cases() -> Vec<Case<Vec<Event>>> {
         case(
             Some("T7"),
             "a task set with room answers for a task it never took",
-            &[&many[..3], &[Event::TaskCompleted { nexus: NEXUS, lun: LUN, itt: Itt(9), status: 0x08 }]],
+            &[&many[..3], &[Event::TaskCompleted { nexus: NEXUS, lun: LUN, itt: Itt(9), status: 0x02 }]],
         ),
         case(
             None,

@@ -110,6 +110,10 @@ fn comparisons() -> Vec<Case<Story>> {
             story().wrote(1, 5).wrote(2, 5).read(3, 5).differs(3, &[], Some(by(1))).flush_failed().looked(4, 5, by(1)),
         ),
         good(
+            "a tainted read saw what a block that differs did not hold",
+            story().read(2, 5).differs(2, &[], Some(Zero)).taint(5).looked(3, 5, Zero),
+        ),
+        good(
             "a tainted block differs from what it holds",
             story().wrote(1, 5).taint(5).read(2, 5).differs(2, &[], Some(by(1))).looked(3, 5, by(1)),
         ),

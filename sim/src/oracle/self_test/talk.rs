@@ -329,9 +329,9 @@ impl Talk {
         self.step(Step::Sent(bytes))
     }
 
-    /// The last byte of what was sent last is flipped.
+    /// A bit of the last byte of what passed last is flipped.
     pub(crate) fn corrupted(mut self) -> Self {
-        if let Some((_, Step::Sent(bytes))) = self.steps.last_mut()
+        if let Some((_, Step::Sent(bytes) | Step::Received(bytes))) = self.steps.last_mut()
             && let Some(last) = bytes.last_mut()
         {
             *last ^= 1;

@@ -38,6 +38,8 @@ pub(super) struct Command {
     /// Data-Out bytes received, immediate data included.
     received: u32,
     unsolicited_open: bool,
+    /// Some of its data came with a wrong digest.
+    pub(super) damaged: bool,
     r2t_sn: u32,
     /// Open R2Ts by tag: bytes that are still to come.
     r2ts: BTreeMap<u32, u32>,
@@ -62,7 +64,6 @@ impl Command {
             || unsolicited_open && agreement.initial_r2t
             || pdu.reads() && pdu.writes()
             || !(pdu.reads() || pdu.writes()) && expected > 0
-            || pdu.data_digest_ok == Some(false)
             || pdu.ahs_bytes() > 0
             || pdu.task_attribute() > 3
             || pdu.initiator_task_tag() == NO_TAG;
@@ -81,6 +82,7 @@ impl Command {
             expected,
             received: immediate_bytes,
             unsolicited_open,
+            damaged: false,
             r2t_sn: 0,
             r2ts: BTreeMap::new(),
             next_r2t: None,
@@ -108,6 +110,7 @@ impl Command {
         self.received = self.received.saturating_add(length);
         if pdu.data_digest_ok == Some(false) {
             self.doubtful = true;
+            self.damaged |= if ttt == NO_TAG { self.unsolicited_open } else { self.r2ts.contains_key(&ttt) };
         } else if ttt == NO_TAG {
             let limit = self.expected.min(agreement.first_burst_bytes);
             self.doubtful |= !self.unsolicited_open || self.received > limit;

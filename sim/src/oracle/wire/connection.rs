@@ -52,6 +52,8 @@ pub(super) struct Connection {
     serial: u64,
     /// The initiator broke the protocol so that its tags mean nothing any more.
     distrusted: bool,
+    /// A header came with a wrong digest: what follows is lost.
+    deaf: bool,
     /// The target pinged, and nothing came since.
     asked: bool,
     /// Why nothing more may be sent.
@@ -78,6 +80,7 @@ impl Connection {
             aborted: BTreeSet::new(),
             serial: 0,
             distrusted: false,
+            deaf: false,
             asked: false,
             over: None,
             last_created: None,
@@ -91,7 +94,7 @@ impl Connection {
 
     /// The peer may be gone: it was asked and did not answer, or what it says means nothing.
     pub(super) fn may_be_gone(&self) -> bool {
-        self.asked || self.distrusted
+        self.asked || self.distrusted || self.deaf
     }
 
     /// The connection `by` took the place of this one's session.
@@ -168,11 +171,16 @@ impl Connection {
             self.distrusted |= !self.login.request(pdu);
             return;
         };
-        if pdu.header_digest_ok == Some(false) {
-            self.distrusted = true;
+        // Where the next PDU would begin is not known: it counts as if nothing had come (RFC 7143, section 7.8).
+        self.deaf |= pdu.header_digest_ok == Some(false);
+        if self.deaf {
             return;
         }
         self.asked = false;
+        // The PDU is discarded, and its CmdSN does not count (the same section). What a Data-Out is for is not known yet.
+        if pdu.data_digest_ok == Some(false) && pdu.opcode() != opcode::DATA_OUT {
+            return;
+        }
         let (itt, cmd_sn) = (pdu.initiator_task_tag(), pdu.cmd_sn());
         let numbered = !matches!(pdu.opcode(), opcode::DATA_OUT | opcode::SNACK) && !pdu.is_immediate();
         let fresh = !numbered || self.numbers.receive(cmd_sn);
@@ -330,7 +338,7 @@ impl Connection {
                 &format!("the padding of operation code {:#04x} of task {itt:#x} is not zero", pdu.opcode()),
             );
         }
-        if pdu.header_digest_ok == Some(false) || pdu.data_digest_ok == Some(false) {
+        if pdu.has_wrong_digest() {
             let which = if pdu.header_digest_ok == Some(false) { "header" } else { "data" };
             let story = format!("the {which} digest of operation code {:#04x} of task {itt:#x} is wrong", pdu.opcode());
             report.add("I6", &story);

@@ -68,6 +68,10 @@ impl Connection {
         command.ended(pdu, report);
         command.judge_sense(pdu, report);
         let lun = command.lun;
+        if command.damaged && pdu.status() == 0 {
+            let story = format!("task {itt:#x} ended GOOD, though data of it came with a wrong digest");
+            report.add("I6", &story);
+        }
         self.requests.remove(&itt);
         self.answered.insert(itt);
         if let Some(code) = command::unit_attention(pdu)
