@@ -30,6 +30,8 @@ pub(crate) async fn watch<R: Runtime>(session: Rc<Session<R>>) {
         let send_due = connection.sending_since.get().map(|since| since + limits.send_stall);
         let life_due = match asked {
             Some(asked) => Some(asked + limits.nop_timeout),
+            // A connection that is being closed has its linger; no question would leave it.
+            None if connection.write_list.is_closed() => None,
             None => (!limits.nop_interval.is_zero()).then(|| heard + limits.nop_interval),
         };
         let pdu_due = connection.pdu_due(limits.initiator_stall);

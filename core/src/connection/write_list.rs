@@ -143,6 +143,11 @@ impl<B: AsRef<[u8]>> WriteList<B> {
         self.close();
     }
 
+    /// Nothing more is taken.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed.get()
+    }
+
     /// Bytes waiting and being sent.
     #[must_use]
     pub fn bytes(&self) -> usize {

@@ -164,7 +164,11 @@ impl<R: Runtime> Shard<R> {
         if within(&self.runtime, self.limits.stop_sessions, ends).await.is_none() {
             self.limits.marks.stop_sessions.meet();
         }
-        report.sessions_left = sessions.iter().filter(|session| !session.ended.get()).count();
+        for session in sessions.iter().filter(|session| !session.ended.get()) {
+            report.sessions_left += 1;
+            // Its linger may have been cut short: its peer is not to wait for the flushes as well.
+            session.connection.abort("the target stops");
+        }
         // All at once, each within its own time: one disk that hangs keeps no other from being flushed.
         let flushes = self.targets.iter().flat_map(|target| {
             target.queue.close();

@@ -113,12 +113,18 @@ impl Plan {
         let warm_up_us = if draws.chance(1, 4) { 0 } else { draws.log_between(2_000, 50_000) };
         let families = families(&mut Draws::new(seed, "plan-swarm", 0));
         let faults = if families.is_empty() { 0 } else { scale.faults as u32 };
-        let faults = (0..faults).map(|id| fault(id, &mut entity("plan-fault", id), &families, &scale)).collect();
+        let mut faults: Vec<Fault> =
+            (0..faults).map(|id| fault(id, &mut entity("plan-fault", id), &families, &scale)).collect();
         let core = core(&mut Draws::new(seed, "plan-core", 0), &units);
         if let Some(Broken::HungDisk { .. }) = core {
             // With fewer workers than logical units one of these can occupy them all.
             target.workers = target.workers.max(scale.units.into());
             target.work_queue_tasks = target.work_queue_tasks.max(scale.units.into());
+            for fault in &mut faults {
+                if let FaultKind::Reconfigure { workers, .. } = &mut fault.kind {
+                    *workers = (*workers).max(scale.units.into());
+                }
+            }
         }
         let (planted, story, finds) = (None, None, None);
         Self {
