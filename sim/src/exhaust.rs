@@ -9,7 +9,7 @@ use crate::plan::{Ending, Fault, FaultKind, Occasion, Plan, Profile, TargetPlan,
 
 /// What a power loss keeps of the cache is drawn from the seed: none, any or all of it.
 const SEEDS: u64 = 6;
-/// Bytes of the longer direction of [`conversation`], from the first login request to the last response; a test counts.
+/// Bytes of the longer direction of the conversation, from the first login request to the last response; a test counts.
 pub const CONVERSATION_BYTES: usize = 3_072;
 
 /// Runs that are alike.
