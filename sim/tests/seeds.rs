@@ -1,5 +1,6 @@
-//! Every plan under `tests/seeds/` once found a bug; none of them finds one now. Where the bug was planted again, the
-//! plan names it with the oracle that finds it, and must still do so.
+//! Every plan under `tests/seeds/` once found a bug, or plays what users of other targets met (`field-NN-...`); none of
+//! them finds a bug now. Where one was planted again, the plan names it with the oracle that finds it, and must still do
+//! so.
 
 use std::path::Path;
 
