@@ -91,7 +91,7 @@ fn interrupted_run_keeps_what_it_has_and_goes_on() {
     let (code, told) = folder.run(&format!("run --profile lite --seeds {more} --resume state.json"), &[]);
     assert_eq!(code, Some(0), "{told}");
     assert!(told.contains(&format!("{done} seeds are done: state.json\n")), "{told}");
-    assert!(told.ends_with(&format!("all {more} seeds passed\n")), "{told}");
+    assert!(told.contains(&format!("all {more} seeds passed\n")), "{told}");
     assert!(folder.read("state.json").contains("\"incomplete\":false"));
     let (code, told) = folder.run("run --profile lite --seeds 9 --seed-base 0x1 --resume state.json", &[]);
     assert_eq!(
