@@ -61,8 +61,9 @@ impl Run {
     /// All logical units that are not concerned work.
     async fn look_beside(&self, broken: Broken, trouble: impl Future + Unpin) {
         let concerned = match broken {
-            Broken::HungDisk { lun } => Some(lun),
-            Broken::SlowReader { .. } | Broken::Hostile { .. } => None,
+            // The logical unit that hostile initiators fill is theirs: where limits are small, others find it busy.
+            Broken::HungDisk { lun } | Broken::Hostile { lun } => Some(lun),
+            Broken::SlowReader { .. } => None,
         };
         let units: Vec<Unit> = self.plan.units.iter().map(UnitPlan::unit).collect();
         let units: Vec<Unit> = units.into_iter().filter(|unit| Some(unit.lun) != concerned).collect();
