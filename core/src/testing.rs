@@ -250,8 +250,8 @@ struct DiskState {
     durable: RefCell<Vec<u8>>,
     physical_block_bytes: u32,
     operations: RefCell<Vec<DiskOperation>>,
-    failures: RefCell<VecDeque<(DiskVerb, i32)>>,
-    shortened: RefCell<VecDeque<(DiskVerb, usize)>>,
+    /// What becomes of the next operations: the bytes that are moved, or a system error.
+    planned: RefCell<VecDeque<(DiskVerb, Result<usize, i32>)>>,
     held: Cell<Option<DiskVerb>>,
     released: Notify,
     handles_made: Cell<u32>,
@@ -267,8 +267,7 @@ impl MemoryDisk {
             durable: RefCell::new(vec![0; size_bytes]),
             physical_block_bytes,
             operations: RefCell::default(),
-            failures: RefCell::default(),
-            shortened: RefCell::default(),
+            planned: RefCell::default(),
             held: Cell::default(),
             released: Notify::default(),
             handles_made: Cell::default(),
@@ -277,14 +276,14 @@ impl MemoryDisk {
         Self(Rc::new(state), 0)
     }
 
-    /// The next operation of this kind fails with this system error.
+    /// The next operation of this kind, after those that were planned before, fails with this system error.
     pub(crate) fn fail_next(&self, verb: DiskVerb, errno: i32) {
-        self.0.failures.borrow_mut().push_back((verb, errno));
+        self.0.planned.borrow_mut().push_back((verb, Err(errno)));
     }
 
-    /// The next transfer of this kind that does not fail moves so many bytes.
+    /// The next transfer of this kind, after those that were planned before, moves so many bytes.
     pub(crate) fn shorten_next(&self, verb: DiskVerb, bytes: usize) {
-        self.0.shortened.borrow_mut().push_back((verb, bytes));
+        self.0.planned.borrow_mut().push_back((verb, Ok(bytes)));
     }
 
     /// Operations of this kind do not end before [`MemoryDisk::release`].
@@ -319,18 +318,26 @@ impl MemoryDisk {
             self.0.handles.borrow_mut().push(self.1);
         }
         self.0.released.until(|| (self.0.held.get() != Some(verb)).then_some(())).await;
-        let mut failures = self.0.failures.borrow_mut();
-        match failures.iter().position(|(failing, _)| *failing == verb) {
-            Some(at) => Err(io::Error::from_raw_os_error(failures.remove(at).map_or(0, |(_, errno)| errno))),
-            None => Ok(()),
+        match self.take_planned(verb, Result::is_err) {
+            Some(Err(errno)) => Err(io::Error::from_raw_os_error(errno)),
+            _ => Ok(()),
         }
     }
 
     /// How many of `length` bytes a transfer moves.
     fn moved(&self, length: usize, verb: DiskVerb) -> usize {
-        let mut shortened = self.0.shortened.borrow_mut();
-        let next = shortened.iter().position(|(short, _)| *short == verb);
-        next.and_then(|at| shortened.remove(at)).map_or(length, |(_, bytes)| bytes.min(length))
+        self.take_planned(verb, Result::is_ok).and_then(Result::ok).map_or(length, |bytes| bytes.min(length))
+    }
+
+    /// What was planned for the next operation of this kind, if it is such.
+    fn take_planned(
+        &self,
+        verb: DiskVerb,
+        such: impl FnOnce(&Result<usize, i32>) -> bool,
+    ) -> Option<Result<usize, i32>> {
+        let mut planned = self.0.planned.borrow_mut();
+        let at = planned.iter().position(|(other, _)| *other == verb)?;
+        if such(&planned[at].1) { planned.remove(at).map(|(_, what)| what) } else { None }
     }
 }
 

@@ -13,7 +13,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use super::flush::Flushes;
-use super::{Backend, BackendError};
+use super::{Backend, BackendError, WriteFailure};
 use crate::env::{Durability, Geometry, Runtime};
 use crate::event::Event;
 use crate::id::Lun;
@@ -59,13 +59,16 @@ impl<R: Runtime> Medium<R> {
         let durable = self.writes_through() || (force_unit_access && !planted!(FuaIgnored));
         let durability = if durable { Durability::Durable } else { Durability::Volatile };
         let length_bytes = buf.as_ref().len();
-        if let Err(error) = self.backend.write(offset_bytes, buf, durability).await {
+        if let Err(WriteFailure { error, partly }) = self.backend.write(offset_bytes, buf, durability).await {
             let error = BackendError::from(error);
             self.report(offset_bytes, length_bytes, true);
             if durable && error != BackendError::Unfinished {
                 self.remember_failure(error);
             }
-            return if planted!(WriteErrorGood) && !durable { Ok(()) } else { Err(error) };
+            // That it takes no writes would say that it holds nothing of this one.
+            let refused_midway = partly && error == BackendError::ReadOnly;
+            let told = if refused_midway { BackendError::Unfinished } else { error };
+            return if planted!(WriteErrorGood) && !durable { Ok(()) } else { Err(told) };
         }
         // A failure that was recorded while this one was under way concerns it too: it is not to be found durable later.
         let failed = self.shared.conditions().flush_failed();

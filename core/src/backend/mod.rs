@@ -14,7 +14,7 @@ mod transfer;
 pub use descriptions::Descriptions;
 pub use error::BackendError;
 pub use medium::Medium;
-pub use transfer::WholeTransfers;
+pub use transfer::{WholeTransfers, WriteFailure};
 
 use std::io;
 
@@ -48,7 +48,7 @@ impl<R: Runtime> Backend<R> {
     }
 
     /// Writes all of `buf` at `offset_bytes`.
-    pub async fn write(&self, offset_bytes: u64, buf: R::Buf, durability: Durability) -> io::Result<()> {
+    pub async fn write(&self, offset_bytes: u64, buf: R::Buf, durability: Durability) -> Result<(), WriteFailure> {
         match self {
             Self::Nullio { .. } => Ok(()),
             Self::Disk(disk) => disk.write(offset_bytes, buf, durability).await,

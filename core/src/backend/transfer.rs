@@ -18,6 +18,15 @@ use crate::planted;
 const FIRST_PAUSE: Duration = Duration::from_millis(1);
 const LONGEST_PAUSE: Duration = Duration::from_millis(50);
 
+/// A write that failed.
+#[derive(Debug)]
+pub struct WriteFailure {
+    /// What the disk said.
+    pub error: io::Error,
+    /// Some of the data are on the disk.
+    pub partly: bool,
+}
+
 /// A disk, carried on until a transfer is whole.
 pub struct WholeTransfers<R: Runtime> {
     runtime: R,
@@ -50,7 +59,7 @@ impl<R: Runtime> WholeTransfers<R> {
     }
 
     /// Writes all of `buf` at `offset_bytes`. After an error the disk holds old, new or torn data there.
-    pub async fn write(&self, offset_bytes: u64, buf: R::Buf, durability: Durability) -> io::Result<()> {
+    pub async fn write(&self, offset_bytes: u64, buf: R::Buf, durability: Durability) -> Result<(), WriteFailure> {
         let own = match durability {
             Durability::Durable if !planted!(DescriptionShared) => Some(self.own_description().await),
             Durability::Durable | Durability::Volatile => None,
@@ -78,14 +87,15 @@ impl<R: Runtime> WholeTransfers<R> {
         offset_bytes: u64,
         mut buf: R::Buf,
         durability: Durability,
-    ) -> io::Result<()> {
+    ) -> Result<(), WriteFailure> {
         let mut rest = self.all_of(&buf);
         while let Some(range) = rest.next() {
             let offset_bytes = offset_bytes + range.start as u64;
             let (result, returned) = disk.write(offset_bytes, buf, range.clone(), durability).await;
             buf = returned;
             let result = if planted!(ShortWriteGood) { result.map(|_| range.len()) } else { result };
-            self.wait(rest.note(result, ErrorKind::WriteZero)?).await;
+            let pause = rest.note(result, ErrorKind::WriteZero);
+            self.wait(pause.map_err(|error| WriteFailure { error, partly: rest.moved })?).await;
         }
         Ok(())
     }
@@ -110,7 +120,15 @@ impl<R: Runtime> WholeTransfers<R> {
     fn all_of(&self, buf: &R::Buf) -> Rest<'_> {
         let length = buf.as_ref().len();
         let limits = &self.limits;
-        Rest { at: 0, length, block_bytes: self.block_bytes, limits, interruptions: 0, pause: FIRST_PAUSE }
+        Rest {
+            at: 0,
+            length,
+            block_bytes: self.block_bytes,
+            limits,
+            moved: false,
+            interruptions: 0,
+            pause: FIRST_PAUSE,
+        }
     }
 }
 
@@ -120,6 +138,8 @@ struct Rest<'a> {
     length: usize,
     block_bytes: usize,
     limits: &'a Bounds,
+    /// Some bytes were moved, be it less than a block.
+    moved: bool,
     /// Calls since the last that brought it further.
     interruptions: u32,
     /// Before the next try after EAGAIN.
@@ -141,6 +161,7 @@ impl Rest<'_> {
         };
         assert!(bytes <= self.length - self.at, "a disk moved more than it was asked to");
         let whole = if self.at + bytes == self.length { bytes } else { bytes - bytes % self.block_bytes };
+        self.moved |= bytes > 0;
         crate::probe!(TransferWithinBlock if whole < bytes);
         if whole > 0 {
             self.at += whole;
@@ -189,8 +210,8 @@ mod tests {
         let (runtime, disk, transfers) = bench();
         let mut buf = runtime.alloc(4_096).expect("room");
         buf.as_mut().fill(7);
-        disk.shorten_next(DiskVerb::Write, 2_500);
         disk.fail_next(DiskVerb::Write, EINTR);
+        disk.shorten_next(DiskVerb::Write, 2_500);
         runtime.block_on(transfers.write(1_024, buf, Durability::Durable)).expect("it goes on");
         assert_eq!(
             disk.take_operations(),
@@ -219,7 +240,7 @@ mod tests {
         assert_eq!(buf.as_ref()[2_048..], [STALE; 2_048]);
         disk.shorten_next(DiskVerb::Write, 0);
         let result = runtime.block_on(transfers.write(0, buf, Durability::Volatile));
-        assert_eq!(result.expect_err("nothing was written").kind(), ErrorKind::WriteZero);
+        assert_eq!(result.expect_err("nothing was written").error.kind(), ErrorKind::WriteZero);
     }
 
     #[test]
@@ -233,7 +254,7 @@ mod tests {
             errors.iter().for_each(|errno| disk.fail_next(DiskVerb::Write, *errno));
             let buf = runtime.alloc(1_024).expect("room");
             let result = runtime.block_on(transfers.write(0, buf, Durability::Durable));
-            (result.map_err(|error| error.raw_os_error()), (runtime.now() - start).as_millis())
+            (result.map_err(|failure| failure.error.raw_os_error()), (runtime.now() - start).as_millis())
         };
         assert_eq!(write_takes(&[EINTR; 10]), (Ok(()), 0));
         assert_eq!(write_takes(&[EAGAIN]), (Ok(()), 1));

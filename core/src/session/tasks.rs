@@ -253,6 +253,10 @@ impl<R: Runtime> Session<R> {
     }
 
     fn enable(self: &Rc<Self>, task: &Rc<Task<R>>) {
+        // A driver that panicked at its end left it in its set.
+        if task.state.get() == TaskState::Ended {
+            return;
+        }
         task.enabled.set(true);
         self.event(&Event::TaskEnabled { nexus: self.nexus, lun: task.lun, itt: task.itt });
         self.advance(task);

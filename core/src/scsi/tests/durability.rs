@@ -252,6 +252,24 @@ fn read_only_store_says_so_for_as_long_as_it_is() {
     assert_eq!(bench.check(&SYNCHRONIZE), write_error(), "volatile data were lost");
 }
 
+/// WRITE PROTECTED was the answer to a write whose first blocks were on the disk: an initiator takes it for one that had
+/// no effect.
+#[test]
+fn write_that_a_read_only_store_ends_half_way_is_no_refusal() {
+    for part_bytes in [512, 1] {
+        let bench = Bench::new(IoMode::WriteThrough);
+        bench.disk.shorten_next(DiskVerb::Write, part_bytes);
+        bench.disk.fail_next(DiskVerb::Write, EROFS);
+        assert_eq!(check(&bench.run(&write_10(0, 2), &[7; 1_024])), write_error());
+        good(&bench.run(&write_10(0, 1), &[7; 512]));
+    }
+    let bench = Bench::new(IoMode::WriteBack);
+    bench.disk.shorten_next(DiskVerb::Write, 512);
+    bench.disk.fail_next(DiskVerb::Write, EROFS);
+    assert_eq!(check(&bench.run(&ten(0x2a, FUA, 0, 2), &[7; 1_024])), write_error());
+    assert_eq!(bench.check(&SYNCHRONIZE), write_error(), "a durable write failed");
+}
+
 #[test]
 fn device_that_is_gone_is_not_ready_and_what_comes_back_may_be_another() {
     let bench = Bench::new(IoMode::WriteThrough);

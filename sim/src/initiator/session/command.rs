@@ -10,6 +10,10 @@ use super::inventory::Asked;
 use super::{Kind, Outgoing, Session};
 use crate::history::{Action, OpId, Unit, stamp};
 
+/// The mode pages of a logical unit; 3Fh asks for all of them.
+const MODE_PAGES: [u8; 5] = [0x02, 0x08, 0x0a, 0x1c, 0x3f];
+const INVALID_FIELD_IN_CDB: u16 = 0x2400;
+
 /// A command in flight.
 pub(super) struct Command {
     pub(super) op: OpId,
@@ -246,7 +250,9 @@ impl Spec {
                 (cdb::read_capacity(sixteen), if sixteen { 32 } else { 8 }, Expect::Capacity { sixteen })
             }
             Verb::ModeSense { page, ten, allocation, .. } => {
-                (cdb::mode_sense(ten, page, allocation), u32::from(allocation), Expect::Modes { ten })
+                let known = MODE_PAGES.contains(&page);
+                let expect = if known { Expect::Modes { ten } } else { Expect::Illegal(INVALID_FIELD_IN_CDB) };
+                (cdb::mode_sense(ten, page, allocation), u32::from(allocation), expect)
             }
             Verb::RequestSense { descriptor, .. } => {
                 (cdb::request_sense(descriptor, 252), 252, Expect::Sense { descriptor })
