@@ -3,6 +3,7 @@
 mod batch;
 mod bisect;
 mod checkout;
+mod coverage;
 mod exhaust;
 mod explain;
 mod files;
@@ -10,6 +11,7 @@ mod junit;
 mod markdown;
 mod merge;
 mod mutants;
+mod page;
 mod pcap;
 mod probes;
 mod record;
@@ -20,6 +22,7 @@ mod shard;
 mod shrink;
 mod timeline;
 mod trace;
+mod watch;
 
 use std::io::Write;
 use std::num::{NonZeroU64, NonZeroUsize};
@@ -68,6 +71,23 @@ enum Command {
         results: Vec<PathBuf>,
         #[command(flatten)]
         files: files::Files,
+    },
+    /// Writes a page of what runs of many commits have shown.
+    Page {
+        /// What `run --json` wrote; of commits that this checkout does not know, the oldest first.
+        #[arg(required = true)]
+        results: Vec<PathBuf>,
+        /// Where to.
+        #[arg(long)]
+        out: PathBuf,
+    },
+    /// Runs a plan again whenever it or the code changes.
+    Watch {
+        /// The plan.
+        plan: PathBuf,
+        /// End after so many runs.
+        #[arg(long, hide = true)]
+        runs: Option<u64>,
     },
     /// Makes the plan of a failure as small as it gets while it breaks the same rule.
     Shrink {
@@ -170,6 +190,22 @@ enum Command {
         #[arg(long, value_enum, default_value_t = Profile::Full)]
         profile: Profile,
     },
+    /// Shows what the seeds reach: what plans ask for (verbs and pairs of verbs, attacks, faults), and the cells of core's
+    /// state machines that their runs have been in.
+    Coverage {
+        /// How many seeds.
+        #[arg(long, default_value_t = 2_000)]
+        seeds: u64,
+        /// The first seed.
+        #[arg(long, default_value = "0x0", value_parser = parse_seed)]
+        seed_base: u64,
+        /// How many seeds at a time.
+        #[arg(long)]
+        jobs: Option<NonZeroUsize>,
+        /// How big each run is.
+        #[arg(long, value_enum, default_value_t = Profile::Full)]
+        profile: Profile,
+    },
     /// Prints the plan of a seed.
     Plan {
         /// The seed.
@@ -213,6 +249,8 @@ fn dispatch(command: Command) -> u8 {
     match command {
         Command::Run(arguments) => self_test_first(|| run::run(*arguments)),
         Command::Merge { results, files } => merge::run(&results, &files),
+        Command::Page { results, out } => page::run(&results, &out),
+        Command::Watch { plan, runs } => watch::run(&plan, runs),
         Command::Shrink { what, out, shrink_time, common } => self_test_first(|| {
             let budget = Budget { jobs: jobs(common.jobs), time: Duration::from_secs(shrink_time) };
             shrink::run(&what, common.profile, common.planted, out, budget)
@@ -237,6 +275,11 @@ fn dispatch(command: Command) -> u8 {
             let mut batch = batch::Batch::first_failure(seeds, seed_base, jobs(count), profile, None);
             batch.failures = usize::MAX;
             probes::run(&batch)
+        }),
+        Command::Coverage { seeds, seed_base, jobs: count, profile } => self_test_first(|| {
+            let mut batch = batch::Batch::first_failure(seeds, seed_base, jobs(count), profile, None);
+            batch.failures = usize::MAX;
+            coverage::run(&batch)
         }),
         Command::Plan { seed, profile } => {
             print!("{}", Plan::generate(seed, profile).to_toml());

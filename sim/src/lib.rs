@@ -20,6 +20,7 @@
 //! | [`cli`] | `cargo sim` |
 #![forbid(unsafe_code)]
 
+pub mod cells;
 pub mod chunk;
 pub mod cli;
 pub mod cluster;
@@ -27,6 +28,7 @@ pub mod disk;
 pub mod executor;
 pub mod exhaust;
 pub mod faults;
+pub mod generator;
 pub mod history;
 pub mod initiator;
 pub mod network;

@@ -15,6 +15,7 @@ use std::time::Duration;
 use futures_util::future::{Either, maybe_done, select};
 use quintain_core::planted;
 
+use crate::cells::Cells;
 use crate::cluster::{Cluster, ClusterParts, Death, SimWorld};
 use crate::executor::{self, Clock, Executor, Lost};
 use crate::faults::Faults;
@@ -320,6 +321,7 @@ impl Run {
             task_steps: self.executor.clock().steps(),
             virtual_us: self.executor.clock().now().as_micros() as u64,
             probes: Probes::take(),
+            cells: Cells::take(),
             ..Stats::default()
         };
         for report in self.reports.borrow().iter() {

@@ -24,9 +24,20 @@ impl Flushes {
     /// runs flushes.
     pub(super) fn request(&self) -> (u64, bool) {
         let number = self.begun.get() + 1;
+        crate::cell!(flush: self.row(), Asked);
         crate::probe!(FlushShared if self.wanted.get() == number);
         self.wanted.set(number);
         (number, !self.running.replace(true))
+    }
+
+    #[cfg(simulation)]
+    fn row(&self) -> crate::cells::flush::State {
+        use crate::cells::flush::State;
+        match (self.running.get(), self.wanted.get() > self.begun.get()) {
+            (false, _) => State::Idle,
+            (true, true) => State::Wanted,
+            (true, false) => State::Running,
+        }
     }
 
     /// The task's next flush, or `None` when it is done.
@@ -41,6 +52,11 @@ impl Flushes {
 
     /// Flush `number` ended.
     pub(super) fn end(&self, number: u64, failed: bool) {
+        if failed {
+            crate::cell!(flush: self.row(), Failed);
+        } else {
+            crate::cell!(flush: self.row(), Good);
+        }
         self.ended.set(number);
         if failed {
             self.last_failed.set(number);

@@ -116,8 +116,14 @@ impl<R: Runtime> Driver<R> {
                         connection.hear();
                         self.feed(&chunk)
                     }
-                    Ok(_) => return "the peer closed the connection",
-                    Err(_) => return "receiving failed",
+                    Ok(_) => {
+                        crate::cell!(connection: self.row(), PeerCloses);
+                        return "the peer closed the connection";
+                    }
+                    Err(_) => {
+                        crate::cell!(connection: self.row(), ReceivingFails);
+                        return "receiving failed";
+                    }
                 }
             };
         }
@@ -158,6 +164,7 @@ impl<R: Runtime> Driver<R> {
 
     /// The stream cannot be followed any further.
     fn stream_lost(&self, error: &ProtocolError) -> Flow {
+        crate::cell!(connection: self.row(), NoStream);
         let marks = &self.session.limits.marks;
         if *error == AHS_TOO_LONG {
             marks.ahs_bytes.meet();
@@ -169,8 +176,38 @@ impl<R: Runtime> Driver<R> {
         Flow::Close(what)
     }
 
+    /// Its row in the table of its state machine.
+    #[cfg(simulation)]
+    fn row(&self) -> crate::cells::connection::State {
+        use crate::cells::connection::State;
+        match (self.shard.stopping.get(), self.session.target.is_none()) {
+            (true, _) => State::Stopping,
+            (false, true) => State::Discovery,
+            (false, false) => State::Normal,
+        }
+    }
+
+    #[cfg(simulation)]
+    fn note(&self, bhs: &Bhs) {
+        let row = self.row();
+        match bhs.opcode() {
+            Opcode::NOP_OUT if bhs.itt() == Itt::NONE => crate::cell!(connection: row, Answer),
+            Opcode::NOP_OUT => crate::cell!(connection: row, NopOut),
+            Opcode::SCSI_COMMAND => crate::cell!(connection: row, Command),
+            Opcode::TASK_MANAGEMENT_REQUEST => crate::cell!(connection: row, Management),
+            Opcode::DATA_OUT => crate::cell!(connection: row, DataOut),
+            Opcode::TEXT_REQUEST => crate::cell!(connection: row, Text),
+            Opcode::LOGOUT_REQUEST => crate::cell!(connection: row, Logout),
+            Opcode::LOGIN_REQUEST => crate::cell!(connection: row, Login),
+            Opcode::SNACK => crate::cell!(connection: row, Snack),
+            _ => crate::cell!(connection: row, Unknown),
+        }
+    }
+
     /// A header has come: decides where its data segment goes.
     fn begin(&self, bhs: &Bhs) -> Sink<R> {
+        #[cfg(simulation)]
+        self.note(bhs);
         let bytes = bhs.data_segment_bytes();
         let limits = &self.session.limits;
         limits.marks.ahs_bytes.reach(bhs.ahs_bytes());
@@ -214,6 +251,8 @@ impl<R: Runtime> Driver<R> {
                 session.limits.marks.command_window.meet();
             }
             crate::probe!(DuplicateHeldBack if session.window.borrow().contains(command.cmd_sn));
+            #[cfg(simulation)]
+            session.window.borrow().note(command.cmd_sn);
             return Sink::Drop;
         }
         if crate::wire::ahs::AhsChain::new(self.receiver.ahs()).any(|ahs| ahs.is_err()) {
@@ -323,14 +362,21 @@ impl<R: Runtime> Driver<R> {
                     self.reject(&bhs, Reject::DATA_DIGEST_ERROR);
                 }
                 match (checked, digest_ok) {
-                    (Err(error), _) => self.session.data_violated(&task, error),
+                    (Err(error), _) => {
+                        crate::cell!(task: task.row(), WrongData);
+                        self.session.data_violated(&task, error);
+                    }
                     (Ok(()), false) => self.session.data_digest_failed(&task),
-                    (Ok(()), true) => self.session.advance(&task),
+                    (Ok(()), true) => {
+                        crate::cell!(task: task.row(), Data);
+                        self.session.advance(&task);
+                    }
                 }
                 Flow::Continue
             }
             // The PDU is discarded and its CmdSN not counted (RFC 7143, sections 7.8 and 11.17.1).
             _ if !digest_ok => {
+                crate::cell!(connection: self.row(), WrongDigest);
                 self.reject(&bhs, Reject::DATA_DIGEST_ERROR);
                 Flow::Continue
             }

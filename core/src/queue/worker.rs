@@ -34,6 +34,7 @@ pub(crate) async fn work<R: Runtime>(target: Rc<TargetShare<R>>) {
 /// The execution of `task` broke an invariant. Nobody knows how far it came, so it gets no answer: its connection is
 /// closed, and it ends with its session. Tells whether it was disowned.
 fn break_off<R: Runtime>(target: &Rc<TargetShare<R>>, lun: u16, task: &Rc<Task<R>>) -> bool {
+    crate::cell!(task: task.row(), Panic);
     let disowned = task.state.get() == TaskState::Disowned;
     if disowned {
         task.fence.take();
@@ -63,6 +64,7 @@ async fn serve<R: Runtime>(target: Rc<TargetShare<R>>, held: Held<R>) {
 
 /// Carries out one command; tells whether it was disowned meanwhile.
 async fn carry_out<R: Runtime>(target: &Rc<TargetShare<R>>, task: &Rc<Task<R>>) -> bool {
+    crate::cell!(task: task.row(), Taken);
     if task.state.get() != TaskState::Queued {
         return false;
     }
@@ -81,6 +83,7 @@ async fn carry_out<R: Runtime>(target: &Rc<TargetShare<R>>, task: &Rc<Task<R>>) 
     // Whether it was disowned is looked at first: then it may go no further.
     match select(disowned, execute).await {
         Either::Right((outcome, _)) => {
+            crate::cell!(task: task.row(), Executed);
             finish(task, outcome);
             false
         }
@@ -89,6 +92,7 @@ async fn carry_out<R: Runtime>(target: &Rc<TargetShare<R>>, task: &Rc<Task<R>>) 
             // What a command does beside the medium, as a stop does, must not happen after its abort.
             if task.fence.borrow().is_some() || crate::planted!(StopAfterAbort) {
                 drop(execute.await);
+                crate::cell!(task: task.row(), Executed);
                 crate::probe!(DisownedEndsLate if task.write);
                 crate::probe!(DisownedOutlivesSession if task.session.ended.get());
             }

@@ -64,6 +64,10 @@ impl<R: Runtime> Session<R> {
         // All are marked before the first one goes: its going must not let another of them run, or end with a status.
         let at_once = if crate::planted!(VictimsOneByOne) { 1 } else { tasks.len().max(1) };
         for tasks in tasks.chunks(at_once) {
+            #[cfg(simulation)]
+            for task in tasks {
+                crate::cell!(task: task.row(), Function);
+            }
             for task in tasks.iter().filter(|task| task.is_live()) {
                 crate::probe!(QueuedAborted if task.state.get() == TaskState::Queued);
                 task.state.set(TaskState::Aborting);
@@ -99,6 +103,7 @@ impl<R: Runtime> Session<R> {
         if in_time || task.state.get() != TaskState::Aborting {
             return;
         }
+        crate::cell!(task: task.row(), Deadline);
         if task.has_worker.get() {
             self.limits.marks.abort_deadline.meet();
             crate::probe!(TaskDisowned);

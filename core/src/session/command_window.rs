@@ -65,8 +65,33 @@ impl<T> CommandWindow<T> {
         self.contains(cmd_sn) && !self.pending.contains_key(&cmd_sn.0)
     }
 
+    #[cfg(simulation)]
+    fn row(&self) -> crate::cells::window::State {
+        use crate::cells::window::State;
+        match (self.in_use >= self.width, self.pending.is_empty()) {
+            (true, _) => State::Closed,
+            (false, false) => State::Gap,
+            (false, true) => State::Open,
+        }
+    }
+
+    /// Notes the cell of a command with this number that comes.
+    #[cfg(simulation)]
+    pub(crate) fn note(&self, cmd_sn: SerialNumber) {
+        let row = self.row();
+        match self.exp_cmd_sn.distance_to(cmd_sn) {
+            ..0 => crate::cell!(window: row, Below),
+            _ if !self.contains(cmd_sn) => crate::cell!(window: row, Above),
+            _ if !self.is_missing(cmd_sn) => crate::cell!(window: row, Twice),
+            0 => crate::cell!(window: row, Next),
+            _ => crate::cell!(window: row, Ahead),
+        }
+    }
+
     /// Takes a non-immediate command.
     pub fn arrive(&mut self, cmd_sn: SerialNumber, command: T) -> Arrival<T> {
+        #[cfg(simulation)]
+        self.note(cmd_sn);
         if !self.is_missing(cmd_sn) {
             return Arrival::Ignored(command);
         }
@@ -79,6 +104,7 @@ impl<T> CommandWindow<T> {
     pub fn plug(&mut self, cmd_sn: SerialNumber) {
         if self.is_missing(cmd_sn) {
             crate::probe!(PluggedBeforeOthers if !self.pending.is_empty());
+            crate::cell!(window: self.row(), Plugged);
             self.pending.insert(cmd_sn.0, None);
         }
     }
@@ -118,6 +144,7 @@ impl<T> CommandWindow<T> {
         if crate::planted!(WindowLeaks) && self.exp_cmd_sn.0.is_multiple_of(16) {
             return;
         }
+        crate::cell!(window: self.row(), Ends);
         assert!(self.in_use > 0, "a place in the window is given back twice");
         self.in_use -= 1;
     }

@@ -185,12 +185,14 @@ impl<R: Runtime> Session<R> {
             if trickles { &marks.stall_bytes } else { &marks.initiator_stall }.meet();
             crate::probe!(TricklingGivenUp if trickles);
             crate::probe!(StalledGivenUp if !trickles);
+            crate::cell!(task: task.row(), Overdue);
             self.data_violated(&task, TransferError::TooLate);
         }
     }
 
     /// Its data did not survive the way: PROTOCOL SERVICE CRC ERROR (RFC 7143, section 11.4.7.2).
     pub(crate) fn data_digest_failed(self: &Rc<Self>, task: &Rc<Task<R>>) {
+        crate::cell!(task: task.row(), WrongDigest);
         task.refuse(Refusal::Sense(PROTOCOL_SERVICE_CRC_ERROR));
         self.advance(task);
     }
@@ -219,6 +221,7 @@ impl<R: Runtime> Session<R> {
 
     /// A task's turn has come in CmdSN order: it enters its task set.
     pub(crate) fn deliver(self: &Rc<Self>, task: &Rc<Task<R>>) {
+        crate::cell!(task: task.row(), Delivered);
         if task.state.get() != TaskState::Waiting {
             return;
         }
@@ -253,6 +256,7 @@ impl<R: Runtime> Session<R> {
     }
 
     fn enable(self: &Rc<Self>, task: &Rc<Task<R>>) {
+        crate::cell!(task: task.row(), Enabled);
         // A driver that panicked at its end left it in its set.
         if task.state.get() == TaskState::Ended {
             return;

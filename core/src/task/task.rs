@@ -114,6 +114,26 @@ pub struct Task<R: Runtime> {
 }
 
 impl<R: Runtime> Task<R> {
+    /// Its row in the table of its state machine.
+    #[cfg(simulation)]
+    pub(crate) fn row(&self) -> crate::cells::task::State {
+        use crate::cells::task::State;
+        let refused = self.refusal.borrow().is_some();
+        let delivered = self.holds_place.get() || self.age.get().is_some() || self.immediate && refused;
+        match self.state.get() {
+            TaskState::Waiting if !delivered => State::Held,
+            TaskState::Waiting if refused => State::Refused,
+            TaskState::Waiting if !self.enabled.get() => State::Dormant,
+            TaskState::Waiting => State::Receiving,
+            TaskState::Queued => State::Queued,
+            TaskState::Running => State::Running,
+            TaskState::Aborting if self.has_worker.get() => State::AbortingAtWork,
+            TaskState::Aborting => State::AbortingOwed,
+            TaskState::Disowned => State::Disowned,
+            TaskState::Ended => State::Ended,
+        }
+    }
+
     /// Not aborted and without a status.
     pub(crate) fn is_live(&self) -> bool {
         matches!(self.state.get(), TaskState::Waiting | TaskState::Queued | TaskState::Running)

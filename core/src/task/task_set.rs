@@ -57,6 +57,17 @@ impl<T> Default for TaskSet<T> {
 }
 
 impl<T: Clone> TaskSet<T> {
+    #[cfg(simulation)]
+    fn row(&self) -> crate::cells::task_set::State {
+        use crate::cells::task_set::State;
+        match self.barriers {
+            _ if self.tasks.is_empty() => State::Empty,
+            _ if self.tasks.values().any(|entry| !entry.enabled) => State::Waiting,
+            0 => State::Simple,
+            _ => State::Barrier,
+        }
+    }
+
     /// Adds the youngest task; tells its age and whether it is enabled at once.
     pub fn insert(&mut self, task: T, attribute: Attribute) -> (Age, bool) {
         let enabled = match attribute {
@@ -66,6 +77,11 @@ impl<T: Clone> TaskSet<T> {
         };
         crate::probe!(OrderedBehindTwo if attribute == Attribute::Ordered && self.tasks.len() >= 2);
         crate::probe!(HeadPassesDormant if attribute == Attribute::HeadOfQueue && self.tasks.values().any(|task| !task.enabled));
+        match attribute {
+            Attribute::Simple => crate::cell!(task_set: self.row(), SimpleComes),
+            Attribute::Ordered => crate::cell!(task_set: self.row(), OrderedComes),
+            Attribute::HeadOfQueue => crate::cell!(task_set: self.row(), HeadComes),
+        }
         self.barriers += usize::from(attribute != Attribute::Simple);
         let age = Age(self.next);
         self.next += 1;
@@ -76,6 +92,12 @@ impl<T: Clone> TaskSet<T> {
     /// Takes out a task that ended or was aborted; gives the tasks that become enabled by it, oldest first.
     #[must_use]
     pub fn remove(&mut self, age: Age) -> Vec<T> {
+        #[cfg(simulation)]
+        match self.tasks.get(&age).map(|entry| entry.enabled) {
+            Some(true) => crate::cell!(task_set: self.row(), EnabledLeaves),
+            Some(false) => crate::cell!(task_set: self.row(), DormantLeaves),
+            None => {}
+        }
         let Some(entry) = self.tasks.remove(&age) else { return Vec::new() };
         // Without a barrier nothing was waiting, and taking a simple task away can only free an ordered one.
         let had_barriers = self.barriers > 0;

@@ -72,7 +72,7 @@ fn tell(record: &Record, found: &Found) -> String {
 }
 
 /// Text as XML 1.0 may hold it.
-fn escape(text: &str) -> String {
+pub(super) fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for character in text.chars() {
         match character {

@@ -6,6 +6,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::checkout::Checkout;
+use super::coverage::CellCounts;
 use super::probes::FirstHits;
 use super::shard::Shard;
 use crate::plan::{Profile, hexadecimal};
@@ -55,6 +56,9 @@ pub(super) struct Outcome {
     pub(super) incomplete: bool,
     /// Which of its seeds, counted from one, hit each probe first.
     pub(super) first_hits: FirstHits,
+    /// How many of its seeds have been in each cell of core's state machines.
+    #[serde(skip)]
+    pub(super) cells: CellCounts,
     /// By fingerprint.
     pub(super) found: BTreeMap<String, Found>,
     /// All paths seen (see [`crate::paths`]).
@@ -145,6 +149,7 @@ impl Outcome {
         self.twice += u64::from(twice);
         self.stats.add(&verdict.stats);
         self.first_hits.note(self.seeds, verdict.stats.probes);
+        self.cells.note(&verdict.stats.cells);
         let known = self.paths.len() + self.found.len();
         self.paths.extend(&verdict.paths);
         if let Some(first) = verdict.failures.first() {

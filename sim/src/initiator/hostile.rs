@@ -4,6 +4,7 @@
 //! as the rule says; faults may do the same at any time, so only what it must *never* answer is a violation. An
 //! attack ends by its own limits, whatever the target does. Writes that may land are in the history like any other.
 
+mod discovery;
 mod lengths;
 mod login;
 mod numbers;
@@ -123,6 +124,7 @@ impl<W: World> Attacker<'_, W> {
             | Attack::SessionUnknown
             | Attack::TargetUnknown
             | Attack::NameMissing => self.login(step).await,
+            Attack::DiscoveryForeign | Attack::UnknownKeys => self.discovery(step).await,
             Attack::SecondConnection => self.second_connection(step).await,
             Attack::Slow
             | Attack::NeverReads

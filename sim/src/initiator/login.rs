@@ -80,7 +80,7 @@ pub(super) async fn login<W: World>(
             names.extend(negotiation.offer(request.keys));
             exchange.stage(OPERATIONAL, FULL_FEATURE, &names, &mut negotiation).await?;
         }
-        LoginStyle::Staged | LoginStyle::Split => {
+        LoginStyle::Staged | LoginStyle::Split | LoginStyle::Patient => {
             names.push(negotiation.offer_one("AuthMethod", "None".to_owned()));
             exchange.stage(SECURITY, OPERATIONAL, &names, &mut negotiation).await?;
             let offers = negotiation.offer(request.keys);
@@ -126,7 +126,7 @@ impl<W: World> Exchange<'_, '_, W> {
         let mut unsent = text::encode(pairs);
         let cuts = if self.request.style == LoginStyle::Split { 2 } else { 1 };
         let mut part_bytes = unsent.len().div_ceil(cuts);
-        let mut wants_transit = self.request.style != LoginStyle::Cautious;
+        let mut wants_transit = !matches!(self.request.style, LoginStyle::Cautious | LoginStyle::Patient);
         let mut answer = Vec::new();
         loop {
             let part: Vec<u8> = unsent.drain(..part_bytes.min(unsent.len())).collect();

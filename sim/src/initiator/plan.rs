@@ -150,6 +150,8 @@ pub enum LoginStyle {
     Cautious,
     /// As staged, each text cut in two PDUs with the C bit, in the middle of a key.
     Split,
+    /// As staged; asks to leave each stage only when all is answered.
+    Patient,
     /// From the security stage straight to the full feature phase: all operational keys at their defaults.
     Straight,
 }
@@ -662,6 +664,10 @@ pub enum Attack {
     PduDribbled,
     /// ABORT TASK of a task of which one function has said that it is over while another one is still at work.
     AbortConfirmed,
+    /// A PDU in a discovery session that does not belong there.
+    DiscoveryForeign,
+    /// So many unknown keys that the answer to them does not fit one PDU.
+    UnknownKeys,
 }
 
 impl Attack {
@@ -724,6 +730,8 @@ impl Attack {
         Self::AbortUnsent,
         Self::PduDribbled,
         Self::AbortConfirmed,
+        Self::DiscoveryForeign,
+        Self::UnknownKeys,
     ];
 }
 

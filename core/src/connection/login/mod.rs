@@ -149,6 +149,8 @@ impl Login {
     /// Takes a Login Request with its data segment.
     pub fn on_request(&mut self, identity: &Identity<'_>, request: &LoginRequest, data: &[u8]) -> LoginAction {
         self.command_window = identity.limits.command_window;
+        #[cfg(simulation)]
+        self.note(request);
         match self.step(identity, request, data) {
             Ok(action) => action,
             Err(error) => match error.login_status() {
@@ -161,6 +163,7 @@ impl Login {
     /// Takes a PDU that is no Login Request: nothing else is allowed before full feature phase. A peer that has not
     /// even begun to log in gets no answer.
     pub fn on_other_pdu(&mut self) -> LoginAction {
+        crate::cell!(login: self.row(), OtherPdu);
         match self.leader {
             Some(leader) => LoginAction::Refuse(self.refusal(&leader, LoginStatus::INVALID_DURING_LOGIN)),
             None => LoginAction::Drop(ProtocolError::Fatal { cause: "the first PDU is no login request" }),
@@ -185,6 +188,38 @@ impl Login {
     pub fn refused(&mut self, status: LoginStatus) -> LoginReply {
         let (request, _) = self.last.take().expect("refused follows Establish");
         self.refusal(&request, status)
+    }
+
+    #[cfg(simulation)]
+    fn row(&self) -> crate::cells::login::State {
+        use crate::cells::login::State;
+        match self.stage {
+            _ if self.leader.is_none() => State::First,
+            _ if !self.outbound.is_empty() => State::Sending,
+            _ if !self.inbound.is_empty() => State::Collecting,
+            Stage::Security => State::Security,
+            Stage::Operational => State::Operational,
+        }
+    }
+
+    #[cfg(simulation)]
+    fn note(&self, request: &LoginRequest) {
+        let row = self.row();
+        let stage = match request.current_stage {
+            LoginRequest::SECURITY_NEGOTIATION => Some(Stage::Security),
+            LoginRequest::OPERATIONAL_NEGOTIATION => Some(Stage::Operational),
+            _ => None,
+        };
+        let known = stage.filter(|stage| self.leader.is_none() || *stage == self.stage);
+        match known {
+            Some(stage) if !request.transit || may_follow(stage, request.next_stage) => match request.next_stage {
+                _ if request.continue_bit => crate::cell!(login: row, GoesOn),
+                _ if !request.transit => crate::cell!(login: row, Stays),
+                LoginRequest::FULL_FEATURE_PHASE => crate::cell!(login: row, ToFullFeature),
+                _ => crate::cell!(login: row, ToOperational),
+            },
+            _ => crate::cell!(login: row, BadStage),
+        }
     }
 
     fn step(

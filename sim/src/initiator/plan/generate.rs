@@ -34,6 +34,7 @@ impl InitiatorPlan {
                 LoginStyle::Staged,
                 LoginStyle::Cautious,
                 LoginStyle::Split,
+                LoginStyle::Patient,
                 LoginStyle::Straight,
             ]),
             immediate_bytes: *draws.pick(&[512, 4_096, 65_536, 1 << 24]),
