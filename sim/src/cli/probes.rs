@@ -30,6 +30,11 @@ impl FirstHits {
         }
     }
 
+    /// How many probes were hit.
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
     fn never(&self) -> impl Iterator<Item = &'static Entry> {
         CATALOGUE.iter().filter(|entry| !self.0.contains_key(entry.name))
     }
@@ -44,7 +49,7 @@ impl FirstHits {
 
     /// "61 of 63 probes".
     pub(super) fn count(&self) -> String {
-        format!("{} of {} probes", self.0.len(), CATALOGUE.len())
+        format!("{} of {} probes", self.len(), CATALOGUE.len())
     }
 }
 
