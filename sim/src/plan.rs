@@ -13,6 +13,7 @@ use std::time::Duration;
 use quintain_core::limits::Limits;
 use serde::{Deserialize, Serialize};
 
+use crate::buggify::Site;
 use crate::disk::{DiskFault, DiskSpeed};
 use crate::history::Unit;
 use crate::initiator::InitiatorPlan;
@@ -44,6 +45,9 @@ pub struct Plan {
     /// How the run ends.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub ending: Ending,
+    /// Where core may take the unlikely way, by the names of the catalogue.
+    #[serde(default, with = "crate::buggify::names", skip_serializing_if = "Vec::is_empty")]
+    pub buggify: Vec<Site>,
     /// What is broken for good between the end of the faults and the ending.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub core: Option<Broken>,

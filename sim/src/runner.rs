@@ -15,6 +15,7 @@ use std::time::Duration;
 use futures_util::future::{Either, maybe_done, select};
 use quintain_core::planted;
 
+use crate::buggify::{self, Fires};
 use crate::cluster::{Cluster, ClusterParts, Death, SimWorld};
 use crate::executor::{self, Clock, Executor, Lost};
 use crate::faults::Faults;
@@ -117,11 +118,13 @@ struct Run {
     failures: RefCell<Vec<Failure>>,
     reports: Rc<RefCell<Vec<Report>>>,
     faults: Cell<u64>,
+    fires: Rc<Cell<Fires>>,
     phase: Cell<&'static str>,
 }
 
 impl Run {
     fn new(plan: Plan, executor: Executor, watch: Option<Box<dyn Watch>>) -> Self {
+        let fires = buggify::activate(plan.seed, &plan.buggify);
         let trace = Rc::new(RefCell::new(Trace::new(watch)));
         let units = plan.units.iter().map(UnitPlan::unit).collect();
         let mut shared = Shared::new(plan.seed, TARGET_NAME, units);
@@ -153,6 +156,7 @@ impl Run {
             failures: RefCell::default(),
             reports: Rc::default(),
             faults: Cell::new(0),
+            fires,
             phase: Cell::new(WARM_UP),
         }
     }
@@ -320,6 +324,7 @@ impl Run {
             task_steps: self.executor.clock().steps(),
             virtual_us: self.executor.clock().now().as_micros() as u64,
             probes: Probes::take(),
+            fires: self.fires.get(),
             ..Stats::default()
         };
         for report in self.reports.borrow().iter() {

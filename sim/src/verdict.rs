@@ -6,6 +6,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::buggify::Fires;
 use crate::probes::Probes;
 
 /// A rule that was broken.
@@ -60,6 +61,9 @@ pub struct Stats {
     /// The probes that were hit.
     #[serde(skip)]
     pub probes: Probes,
+    /// How often each unlikely choice was made.
+    #[serde(skip)]
+    pub fires: Fires,
 }
 
 impl Stats {
@@ -76,6 +80,7 @@ impl Stats {
         self.task_steps += other.task_steps;
         self.virtual_us += other.virtual_us;
         self.probes.add(other.probes);
+        self.fires.add(&other.fires);
     }
 }
 

@@ -6,7 +6,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::checkout::Checkout;
-use super::probes::FirstHits;
+use super::probes::{Choices, FirstHits};
 use super::shard::Shard;
 use crate::plan::{Profile, hexadecimal};
 use crate::verdict::{Stats, Verdict, oracle_name};
@@ -55,6 +55,8 @@ pub(super) struct Outcome {
     pub(super) incomplete: bool,
     /// Which of its seeds, counted from one, hit each probe first.
     pub(super) first_hits: FirstHits,
+    /// What came of each site of core's unlikely choices.
+    pub(super) choices: Choices,
     /// By fingerprint.
     pub(super) found: BTreeMap<String, Found>,
     /// All paths seen (see [`crate::paths`]).
@@ -146,6 +148,7 @@ impl Outcome {
         self.stats.add(&verdict.stats);
         let known = self.known();
         self.first_hits.note(self.seeds, verdict.stats.probes);
+        self.choices.note(self.seeds, &verdict.stats.fires);
         self.paths.extend(&verdict.paths);
         if let Some(first) = verdict.failures.first() {
             let new = || Found {

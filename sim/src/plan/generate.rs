@@ -1,14 +1,15 @@
 //! From a seed to a plan.
 
 use super::{
-    Broken, Ending, Fault, FaultKind, Occasion, Panicker, Plan, Profile, TARGET_NAME, TargetPlan, Trigger, UnitKind,
-    UnitPlan,
+    Broken, Ending, Fault, FaultKind, Occasion, Panicker, Plan, Profile, TARGET_NAME, TargetPlan, Trigger,
+    UnitKind, UnitPlan,
 };
+use crate::buggify::{CATALOGUE, Entry, Site};
 use crate::disk::{DiskFault, DiskSpeed, Part};
 use crate::history::Unit;
 use crate::initiator::InitiatorPlan;
 use crate::network::{ConnectFault, Cut, Direction, Link, Place};
-use crate::random::Draws;
+use crate::random::{Draws, key_of};
 
 const MIB: u64 = 1 << 20;
 /// Events of core that a command makes, roughly: to spread faults over a run.
@@ -135,6 +136,7 @@ impl Plan {
             finds,
             warm_up_us,
             ending,
+            buggify: sites(seed),
             core,
             target,
             units,
@@ -143,6 +145,15 @@ impl Plan {
             faults,
         }
     }
+}
+
+/// In three seeds of four each with a probability of one fourth: a run in which all is unlikely goes nowhere.
+fn sites(seed: u64) -> Vec<Site> {
+    if Draws::new(seed, "plan-buggify", 0).chance(1, 4) {
+        return Vec::new();
+    }
+    let drawn = |entry: &&Entry| Draws::new(seed, "plan-buggify", key_of(entry.name)).chance(1, 4);
+    CATALOGUE.iter().filter(drawn).map(|entry| entry.site).collect()
 }
 
 fn scale(profile: Profile, draws: &mut Draws) -> Scale {

@@ -50,13 +50,15 @@ fn without_time_the_plan_stays_what_it_was() {
 fn every_edit_changes_what_it_names_and_nothing_else() {
     let plan = Plan::generate(7, Profile::Swarm);
     let tree = Table::try_from(&plan).expect("a plan is a table");
-    for pass in [Pass::Faults, Pass::Operations, Pass::Nodes] {
+    assert!(!plan.buggify.is_empty(), "a plan with some of everything");
+    for pass in [Pass::Faults, Pass::Choices, Pass::Operations, Pass::Nodes] {
         for edit in edits::of(&tree, pass) {
             let smaller = edits::apply(&tree, std::slice::from_ref(&edit));
             let smaller = Plan::deserialize(smaller).unwrap_or_else(|error| panic!("{edit:?}: {error}"));
             let parts = |plan: &Plan| {
                 let size = Size::of(plan);
-                size.operations + size.faults + size.initiators + plan.units.len() + plan.links.len()
+                let sites = plan.buggify.len();
+                size.operations + size.faults + size.initiators + sites + plan.units.len() + plan.links.len()
             };
             assert!(parts(&smaller) < parts(&plan), "{edit:?}");
         }
