@@ -2,6 +2,7 @@ use toml::Table;
 
 use super::edits::{self, Pass};
 use super::*;
+use crate::buggify::CATALOGUE;
 use crate::plan::Profile;
 
 /// Not a limit: what a test finds must not depend on how fast it is.
@@ -63,6 +64,9 @@ fn every_edit_changes_what_it_names_and_nothing_else() {
             assert!(parts(&smaller) < parts(&plan), "{edit:?}");
         }
     }
+    let told: Vec<_> = edits::of(&tree, Pass::Choices).iter().map(|edit| edit.told(&tree)).collect();
+    let sites = plan.buggify.iter().map(|&site| format!("buggify: {}", CATALOGUE[site as usize].name));
+    assert_eq!(told, sites.collect::<Vec<_>>());
     let all = edits::apply(&tree, &edits::of(&tree, Pass::Operations));
     let all = Plan::deserialize(all).expect("a plan without steps is a plan");
     assert_eq!(Size::of(&all).operations, 0);
