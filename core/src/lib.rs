@@ -21,6 +21,7 @@
 #![forbid(unsafe_code)]
 
 pub mod backend;
+pub mod buggify;
 pub mod cells;
 pub mod connection;
 pub mod env;

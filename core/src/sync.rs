@@ -110,6 +110,19 @@ impl Drop for Ticket<'_> {
     }
 }
 
+/// Lets all that can run do so once.
+pub(crate) async fn give_way() {
+    let mut given = false;
+    poll_fn(|cx| {
+        if std::mem::replace(&mut given, true) {
+            return Poll::Ready(());
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
+}
+
 /// Runs `future` in a task of its own. `None` when that ends before the future does: it broke an invariant, and the
 /// runtime caught the panic.
 pub async fn apart<R: Runtime, T: 'static>(runtime: &R, future: impl Future<Output = T> + 'static) -> Option<T> {

@@ -16,10 +16,12 @@
 //! | [`pcap`], [`timeline`] | the simulated wire as a capture; a run as a page |
 //! | [`oracle`] | what judges it |
 //! | [`paths`] | what of core a run went through |
+//! | [`probes`], [`buggify`] | rare moments that core tells, unlikely choices that it makes |
 //! | [`random`] | keyed draws |
 //! | [`cli`] | `cargo sim` |
 #![forbid(unsafe_code)]
 
+pub mod buggify;
 pub mod cells;
 pub mod chunk;
 pub mod cli;

@@ -57,6 +57,12 @@ impl Draws {
     }
 }
 
+/// An entity's number by its name (FNV-1a).
+#[must_use]
+pub fn key_of(name: &str) -> u64 {
+    name.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

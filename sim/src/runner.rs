@@ -15,6 +15,7 @@ use std::time::Duration;
 use futures_util::future::{Either, maybe_done, select};
 use quintain_core::planted;
 
+use crate::buggify::{self, Fires};
 use crate::cells::Cells;
 use crate::cluster::{Cluster, ClusterParts, Death, SimWorld};
 use crate::executor::{self, Clock, Executor, Lost};
@@ -72,6 +73,9 @@ pub fn run(plan: &Plan, options: Options) -> Verdict {
     let result = executor::run(seed, limit, move |executor| async move {
         let bug = plan.planted.as_deref().map(|name| planted_bug(name).expect("the command line checked the name"));
         planted::select(bug);
+        if let Some(schedule) = plan.schedule {
+            executor.follow(seed, schedule);
+        }
         Run::new(plan, executor, options.watch).play().await
     });
     let message = match result {
@@ -118,11 +122,13 @@ struct Run {
     failures: RefCell<Vec<Failure>>,
     reports: Rc<RefCell<Vec<Report>>>,
     faults: Cell<u64>,
+    fires: Rc<Cell<Fires>>,
     phase: Cell<&'static str>,
 }
 
 impl Run {
     fn new(plan: Plan, executor: Executor, watch: Option<Box<dyn Watch>>) -> Self {
+        let fires = buggify::activate(plan.seed, &plan.buggify);
         let trace = Rc::new(RefCell::new(Trace::new(watch)));
         let units = plan.units.iter().map(UnitPlan::unit).collect();
         let mut shared = Shared::new(plan.seed, TARGET_NAME, units);
@@ -154,6 +160,7 @@ impl Run {
             failures: RefCell::default(),
             reports: Rc::default(),
             faults: Cell::new(0),
+            fires,
             phase: Cell::new(WARM_UP),
         }
     }
@@ -322,6 +329,7 @@ impl Run {
             virtual_us: self.executor.clock().now().as_micros() as u64,
             probes: Probes::take(),
             cells: Cells::take(),
+            fires: self.fires.get(),
             ..Stats::default()
         };
         for report in self.reports.borrow().iter() {

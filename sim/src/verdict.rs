@@ -6,6 +6,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::buggify::Fires;
 use crate::cells::Cells;
 use crate::probes::Probes;
 
@@ -64,6 +65,9 @@ pub struct Stats {
     /// The cells of core's state machines that it was in.
     #[serde(skip)]
     pub cells: Cells,
+    /// How often each unlikely choice was made.
+    #[serde(skip)]
+    pub fires: Fires,
 }
 
 impl Stats {
@@ -81,6 +85,7 @@ impl Stats {
         self.virtual_us += other.virtual_us;
         self.probes.add(other.probes);
         self.cells.add(other.cells);
+        self.fires.add(&other.fires);
     }
 }
 

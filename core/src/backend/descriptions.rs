@@ -41,7 +41,13 @@ impl<D: Disk> Descriptions<D> {
     /// One that nobody else waits on, as soon as there is one. It comes back with [`Descriptions::give_back`], unless the
     /// system may still be at work on it.
     pub async fn own(&self) -> D {
-        self.given_back.until(|| self.idle.borrow_mut().pop()).await
+        self.given_back
+            .until(|| {
+                let mut idle = self.idle.borrow_mut();
+                let oldest = idle.len() > 1 && crate::buggify!(OldestDescription);
+                if oldest { Some(idle.remove(0)) } else { idle.pop() }
+            })
+            .await
     }
 
     /// How many durable writes have one.

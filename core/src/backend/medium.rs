@@ -14,6 +14,7 @@ use std::sync::Arc;
 
 use super::flush::Flushes;
 use super::{Backend, BackendError, WriteFailure};
+use crate::buggify::LATE;
 use crate::env::{Durability, Geometry, Runtime};
 use crate::event::Event;
 use crate::id::Lun;
@@ -55,7 +56,12 @@ impl<R: Runtime> Medium<R> {
     }
 
     /// Writes all of `buf` at `offset_bytes`: durably in write-through mode or when `force_unit_access` is set.
-    pub async fn write(&self, offset_bytes: u64, buf: R::Buf, force_unit_access: bool) -> Result<(), BackendError> {
+    pub async fn write(
+        self: &Rc<Self>,
+        offset_bytes: u64,
+        buf: R::Buf,
+        force_unit_access: bool,
+    ) -> Result<(), BackendError> {
         let durable = self.writes_through() || (force_unit_access && !planted!(FuaIgnored));
         let durability = if durable { Durability::Durable } else { Durability::Volatile };
         let length_bytes = buf.as_ref().len();
@@ -65,12 +71,15 @@ impl<R: Runtime> Medium<R> {
             if durable && error != BackendError::Unfinished {
                 self.remember_failure(error);
             }
-            // That it takes no writes would say that it holds nothing of this one.
-            let refused_midway = partly && error == BackendError::ReadOnly;
+            // That it takes no writes, or is not there, would say that it holds nothing of this one.
+            let refused_midway = partly && matches!(error, BackendError::ReadOnly | BackendError::Gone);
             let told = if refused_midway { BackendError::Unfinished } else { error };
             return if planted!(WriteErrorGood) && !durable { Ok(()) } else { Err(told) };
         }
         // A failure that was recorded while this one was under way concerns it too: it is not to be found durable later.
+        if !durable && crate::buggify!(FlushUnasked) {
+            self.flush_later();
+        }
         let failed = self.shared.conditions().flush_failed();
         crate::probe!(WriteMeetsFailedFlush if failed);
         if failed { Err(BackendError::FlushFailed) } else { Ok(()) }
@@ -94,7 +103,11 @@ impl<R: Runtime> Medium<R> {
     }
 
     async fn run_flushes(&self) {
-        while let Some(number) = self.flushes.begin() {
+        loop {
+            if crate::buggify!(FlushLate) {
+                self.runtime.sleep(LATE).await;
+            }
+            let Some(number) = self.flushes.begin() else { return };
             let result = self.backend.flush().await;
             let failed = result.is_err() && !planted!(FlushErrorSwallowed);
             if let Err(error) = result

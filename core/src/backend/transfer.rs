@@ -45,7 +45,10 @@ impl<R: Runtime> WholeTransfers<R> {
     /// Fills `buf` from `offset_bytes` on. A disk that ends before is an error.
     pub async fn read(&self, offset_bytes: u64, mut buf: R::Buf) -> (io::Result<()>, R::Buf) {
         let mut rest = self.all_of(&buf);
-        while let Some(range) = rest.next() {
+        while let Some(mut range) = rest.next() {
+            if range.len() > self.block_bytes && crate::buggify!(ReadInParts) {
+                range.end = rest.half();
+            }
             let (result, returned) =
                 self.disks.shards().read(offset_bytes + range.start as u64, buf, range.clone()).await;
             buf = returned;
@@ -89,7 +92,10 @@ impl<R: Runtime> WholeTransfers<R> {
         durability: Durability,
     ) -> Result<(), WriteFailure> {
         let mut rest = self.all_of(&buf);
-        while let Some(range) = rest.next() {
+        while let Some(mut range) = rest.next() {
+            if range.len() > self.block_bytes && crate::buggify!(WriteInParts) {
+                range.end = rest.half();
+            }
             let offset_bytes = offset_bytes + range.start as u64;
             let (result, returned) = disk.write(offset_bytes, buf, range.clone(), durability).await;
             buf = returned;
@@ -149,6 +155,12 @@ struct Rest<'a> {
 impl Rest<'_> {
     fn next(&self) -> Option<Range<usize>> {
         (self.at < self.length).then_some(self.at..self.length)
+    }
+
+    /// Where the first half of the rest ends, in whole blocks.
+    fn half(&self) -> usize {
+        let left = self.length - self.at;
+        self.at + (left / 2).next_multiple_of(self.block_bytes).min(left)
     }
 
     /// A call moved some bytes of the rest; none is an error of kind `nothing`. Tells how long the next one has to wait.

@@ -14,6 +14,7 @@ use crate::session::abort::Owed;
 use crate::session::command_window::Arrival;
 use crate::session::data_transfer::TransferError;
 use crate::session::{Command, Session};
+use crate::sync::give_way;
 use crate::target::Shard;
 use crate::task::{Task, management};
 use crate::wire::{
@@ -108,13 +109,16 @@ impl<R: Runtime> Driver<R> {
             if connection.is_closed() {
                 return "closed";
             }
-            flow = if self.receiver.data_left() >= IN_PLACE_BYTES && self.sink_takes_in_place() {
+            if crate::buggify!(ReceiveYields) {
+                give_way().await;
+            }
+            flow = if self.is_for_in_place() && self.sink_takes_in_place() {
                 self.receive_in_place().await
             } else {
                 match connection.stream.recv().await {
                     Ok(chunk) if !chunk.is_empty() => {
                         connection.hear();
-                        self.feed(&chunk)
+                        self.feed_in_pieces(&chunk)
                     }
                     Ok(_) => {
                         crate::cell!(connection: self.row(), PeerCloses);
@@ -126,6 +130,26 @@ impl<R: Runtime> Driver<R> {
                     }
                 }
             };
+        }
+    }
+
+    /// The rest of the data segment is long enough that it is not copied.
+    fn is_for_in_place(&self) -> bool {
+        match self.receiver.data_left() {
+            0 => false,
+            IN_PLACE_BYTES.. => !crate::buggify!(SegmentCopied),
+            _ => crate::buggify!(SegmentInPlace),
+        }
+    }
+
+    fn feed_in_pieces(&mut self, chunk: &[u8]) -> Flow {
+        if chunk.len() < 2 || !crate::buggify!(ChunkInPieces) {
+            return self.feed(chunk);
+        }
+        let (first, rest) = chunk.split_at(chunk.len() / 2);
+        match self.feed(first) {
+            Flow::Continue => self.feed(rest),
+            flow => flow,
         }
     }
 

@@ -6,6 +6,7 @@ use crate::connection::login::{Identity, Login, LoginAction, LoginOutcome, Login
 use crate::connection::opening::Opening;
 use crate::connection::receive::{Part, Receiver};
 use crate::env::{ByteStream, Runtime, TxData, TxPdu};
+use crate::sync::give_way;
 use crate::wire::{Bhs, LoginRequest, Opcode};
 
 /// Data segments during login: MaxRecvDataSegmentLength has its default (RFC 7143, section 13.12).
@@ -73,6 +74,9 @@ pub(crate) async fn negotiate<R: Runtime>(
                 Part::End { .. } => {
                     let Some(header) = bhs.take() else { continue };
                     let segment = std::mem::take(&mut data);
+                    if crate::buggify!(LoginYields) {
+                        give_way().await;
+                    }
                     if let Some(outcome) = on_request(stream, identity, &mut login, &header, &segment).await? {
                         return Ok(LoggedIn { login, outcome, unread: input.to_vec() });
                     }

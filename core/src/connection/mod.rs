@@ -16,13 +16,14 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
+use crate::buggify::LATE;
 use crate::connection::moment::{Moment, Pauses};
 use crate::connection::write_list::WriteList;
 use crate::env::{ByteStream, Close, Runtime, TxData, TxPdu};
 use crate::event::Event;
 use crate::high_water::Bounds;
 use crate::id::ConnectionId;
-use crate::sync::Notify;
+use crate::sync::{Notify, within};
 use crate::wire::{BHS_BYTES, Bhs, SerialNumber, digest, padding};
 
 /// A connection in full feature phase.
@@ -174,7 +175,7 @@ impl<R: Runtime> Connection<R> {
     /// Closes the connection behind what is on the write list, as soon as that has left or has lingered too long.
     pub(crate) async fn finish(&self, why: &'static str) {
         self.write_list.close();
-        let drained = crate::sync::within(&self.runtime, self.limits.linger, self.write_list.until_drained()).await;
+        let drained = within(&self.runtime, self.limits.linger, self.write_list.until_drained()).await;
         if drained.is_none() {
             crate::probe!(LingerOver);
             self.limits.marks.linger.meet();
@@ -213,7 +214,11 @@ impl<R: Runtime> Connection<R> {
 
     /// The writer: all that became ready while the last send was under way leaves in one vectored send.
     pub(crate) async fn write(self: Rc<Self>) {
-        while let Some(batch) = self.write_list.next_batch().await {
+        loop {
+            if crate::buggify!(SendLate) {
+                within(&self.runtime, LATE, self.until_closed()).await;
+            }
+            let Some(batch) = self.write_list.next_batch().await else { return };
             self.sending_since.set(Some(self.runtime.now()));
             let (result, batch) = self.stream.send(batch).await;
             self.sending_since.set(None);

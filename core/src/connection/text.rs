@@ -15,6 +15,9 @@ use crate::id::{Itt, Ttt};
 use crate::wire::text::{TextBuilder, TextPairs};
 use crate::wire::{Reject, TextRequest};
 
+/// Of a text answer that is sent in parts without need.
+const PIECE_BYTES: usize = 64;
+
 /// What a text exchange has to know of its session and connection.
 #[derive(Clone, Copy, Debug)]
 pub struct TextContext<'a> {
@@ -134,7 +137,11 @@ impl Open {
             let text = std::mem::take(&mut self.inbound);
             self.on_text(context, &text)?;
         }
-        let segment = self.outbound.take(context.max_send_data_segment_bytes as usize);
+        let mut most = context.max_send_data_segment_bytes as usize;
+        if !self.outbound.is_empty() && crate::buggify!(TextInPieces) {
+            most = most.min(PIECE_BYTES);
+        }
+        let segment = self.outbound.take(most);
         let more = !self.outbound.is_empty();
         let done = request.final_bit && !more;
         Ok(TextAction::Reply {

@@ -32,6 +32,7 @@ pub(crate) async fn watch<R: Runtime>(session: Rc<Session<R>>) {
             Some(asked) => Some(asked + limits.nop_timeout),
             // A connection that is being closed has its linger; no question would leave it.
             None if connection.write_list.is_closed() => None,
+            None if crate::buggify!(PingEarly) => Some(now),
             None => (!limits.nop_interval.is_zero()).then(|| heard + limits.nop_interval),
         };
         let pdu_due = connection.pdu_due(limits.initiator_stall);

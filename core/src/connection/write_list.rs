@@ -67,7 +67,7 @@ impl<B: AsRef<[u8]>> WriteList<B> {
                 if waiting.is_empty() {
                     return self.closed.get().then_some(None);
                 }
-                let count = Self::batch_len(&waiting);
+                let count = Self::batch_len(&waiting).min(Self::batch_max(&waiting));
                 let mut batch = self.spare.take();
                 if count == waiting.len() {
                     std::mem::swap(&mut *waiting, &mut batch);
@@ -78,6 +78,16 @@ impl<B: AsRef<[u8]>> WriteList<B> {
                 Some(Some(batch))
             })
             .await
+    }
+
+    /// A batch may be smaller than it could.
+    fn batch_max(waiting: &[TxPdu<B>]) -> usize {
+        let more_wait = waiting.len() > 1;
+        match (more_wait && crate::buggify!(BatchOfOne), more_wait && crate::buggify!(BatchInHalf)) {
+            (true, _) => 1,
+            (_, true) => waiting.len() / 2,
+            _ => usize::MAX,
+        }
     }
 
     fn batch_len(waiting: &[TxPdu<B>]) -> usize {

@@ -21,6 +21,8 @@ pub struct WorkQueue<T> {
     running: RefCell<BTreeMap<u16, usize>>,
     /// Tasks that the back end still has although nobody waits for them, by logical unit.
     disowned: RefCell<BTreeMap<u16, usize>>,
+    /// So many at the front were passed over for a younger one: they go first, so that it happens to none twice.
+    passed: Cell<usize>,
     ready: Notify,
     closed: Cell<bool>,
 }
@@ -39,6 +41,7 @@ impl<T> WorkQueue<T> {
             waiting: RefCell::default(),
             running: RefCell::default(),
             disowned: RefCell::default(),
+            passed: Cell::new(0),
             ready: Notify::default(),
             closed: Cell::new(false),
         }
@@ -57,6 +60,8 @@ impl<T> WorkQueue<T> {
         }
         if head_of_queue {
             waiting.push_front((lun, task));
+            let passed = self.passed.get();
+            self.passed.set(passed + usize::from(passed > 0));
         } else {
             waiting.push_back((lun, task));
         }
@@ -66,9 +71,14 @@ impl<T> WorkQueue<T> {
             marks.workers.meet();
         }
         if !(crate::planted!(LostWakeUp) && waiting.len() == 1 && marks.work_queue_tasks.highest() >= 4) {
-            self.ready.one();
+            self.announce();
         }
         Ok(())
+    }
+
+    /// There is a task for a worker.
+    fn announce(&self) {
+        if crate::buggify!(AllWorkersWoken) { self.ready.all() } else { self.ready.one() }
     }
 
     /// The next task for a worker, with its logical unit; `None` once the queue is closed.
@@ -78,8 +88,15 @@ impl<T> WorkQueue<T> {
 
     fn take(&self) -> Option<(u16, T)> {
         let mut waiting = self.waiting.borrow_mut();
-        let position = waiting.iter().position(|&(lun, _)| self.may_run(lun))?;
+        let mut position = waiting.iter().position(|&(lun, _)| self.may_run(lun))?;
         crate::probe!(UnitPassedOver if position > 0);
+        let passed = self.passed.get();
+        if passed == 0 && waiting.len() > 1 && crate::buggify!(LastTaskFirst) {
+            position = waiting.iter().rposition(|&(lun, _)| self.may_run(lun))?;
+            self.passed.set(position);
+        } else if position < passed {
+            self.passed.set(passed - 1);
+        }
         let (lun, task) = waiting.remove(position)?;
         *self.running.borrow_mut().entry(lun).or_default() += 1;
         self.limits.marks.workers.reach(self.running());

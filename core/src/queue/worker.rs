@@ -6,6 +6,7 @@ use std::rc::Rc;
 
 use futures_util::future::{Either, select};
 
+use crate::buggify::LATE;
 use crate::env::Runtime;
 use crate::event::Event;
 use crate::scsi::{self, Outcome, Request};
@@ -78,7 +79,16 @@ async fn carry_out<R: Runtime>(target: &Rc<TargetShare<R>>, task: &Rc<Task<R>>) 
     let data_out = task.take_data_out();
     assert_eq!(data_out.is_some(), task.has_data_out(), "a command runs with exactly the data it asked for");
     let request = Request { nexus, lun, cdb: task.cdb, data_out };
-    let execute = pin!(scsi::execute(&target.device, request));
+    let execute = pin!(async {
+        if crate::buggify!(WorkerLate) {
+            target.device.runtime.sleep(LATE).await;
+        }
+        let outcome = scsi::execute(&target.device, request).await;
+        if crate::buggify!(AnswerLate) {
+            target.device.runtime.sleep(LATE).await;
+        }
+        outcome
+    });
     let disowned = pin!(task.changed.until(|| (task.state.get() == TaskState::Disowned).then_some(())));
     // Whether it was disowned is looked at first: then it may go no further.
     match select(disowned, execute).await {

@@ -27,7 +27,11 @@ impl<R: Runtime> Session<R> {
         self.begin_abort(tasks, owed);
         let runtime = &self.connection.runtime;
         let start = runtime.now();
-        for task in tasks {
+        let mut order: Vec<_> = tasks.iter().collect();
+        if tasks.len() > 1 && crate::buggify!(VictimsInReverse) {
+            order.reverse();
+        }
+        for task in order {
             if task.state.get() == TaskState::Aborting {
                 let limit =
                     if task.has_worker.get() { self.limits.abort_deadline } else { self.limits.data_out_deadline };

@@ -14,6 +14,8 @@ pub struct CommandWindow<T> {
     exp_cmd_sn: SerialNumber,
     width: u32,
     in_use: u32,
+    /// Of these, places of commands that have ended: they are given back with the next one.
+    held_back: u32,
     /// Commands received ahead of a gap, by CmdSN; all of them lie inside the window, so there are at most `width`.
     pending: BTreeMap<u32, Option<T>>,
 }
@@ -31,7 +33,7 @@ impl<T> CommandWindow<T> {
     /// A window that expects `exp_cmd_sn` first and is `width` commands wide.
     #[must_use]
     pub fn new(exp_cmd_sn: SerialNumber, width: u32) -> Self {
-        Self { exp_cmd_sn, width, in_use: 0, pending: BTreeMap::new() }
+        Self { exp_cmd_sn, width, in_use: 0, held_back: 0, pending: BTreeMap::new() }
     }
 
     /// ExpCmdSN.
@@ -146,7 +148,13 @@ impl<T> CommandWindow<T> {
         }
         crate::cell!(window: self.row(), Ends);
         assert!(self.in_use > 0, "a place in the window is given back twice");
-        self.in_use -= 1;
+        // The window stays open, and another command is there to give the place back.
+        let may_wait = self.in_use < self.width && self.in_use > self.held_back + 1;
+        if may_wait && crate::buggify!(WindowReopensLate) {
+            self.held_back += 1;
+            return;
+        }
+        self.in_use -= 1 + std::mem::take(&mut self.held_back);
     }
 
     /// Forgets the commands that wait for a gap: the session is over.

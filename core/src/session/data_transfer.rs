@@ -221,12 +221,18 @@ impl DataOutTransfer {
         if self.unsolicited_open || open >= usize::from(self.rules.max_outstanding_r2t) {
             return None;
         }
+        if open > 0 && crate::buggify!(R2tAlone) {
+            return None;
+        }
         let left = self.wanted - self.solicited_to;
         if left == 0 {
             return None;
         }
         let burst = self.rules.max_burst_bytes + 512 * u32::from(crate::planted!(BurstTooLong));
         let mut length = left.min(burst);
+        if length > 1 && crate::buggify!(R2tShort) {
+            length = length.div_ceil(2);
+        }
         if crate::planted!(R2tPastEdtl) && length == left && self.r2t_sn > 0 {
             length += 512;
         }
@@ -306,7 +312,9 @@ impl Iterator for DataInParts {
             return None;
         }
         let burst_end = (self.offset / self.burst + 1).saturating_mul(self.burst).min(self.total);
-        let end = self.offset.saturating_add(self.segment).min(burst_end);
+        let most = self.segment.min(burst_end - self.offset);
+        let segment = if most > 1 && crate::buggify!(DataInShort) { most.div_ceil(2) } else { most };
+        let end = self.offset + segment;
         let part = DataInPart {
             data_sn: self.data_sn,
             range: self.offset..end,

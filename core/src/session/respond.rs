@@ -69,7 +69,7 @@ impl<R: Runtime> Session<R> {
         };
         let residual = self.residual(task, available, status);
         let total = if task.read && !task.write { available.min(task.expected_bytes as usize) } else { 0 };
-        let collapsed = total > 0 && status == Status::GOOD && sense.is_empty();
+        let collapsed = total > 0 && status == Status::GOOD && sense.is_empty() && !crate::buggify!(StatusApart);
         let parts = self.send_data_in(task, data_in, total, collapsed.then_some((status, residual)));
         if !collapsed {
             self.send_response(task, status, &sense, residual, parts);

@@ -4,6 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::Duration;
 
+use crate::buggify::LATE;
 use crate::connection::moment::Moment;
 use crate::env::Runtime;
 use crate::event::Event;
@@ -234,8 +235,9 @@ impl<R: Runtime> Session<R> {
         let enabled = {
             let mut sets = self.task_sets.borrow_mut();
             let set = sets.entry(task.lun).or_default();
-            if set.len() >= self.limits.task_set_tasks as usize {
-                crate::probe!(TaskSetFull);
+            let full = set.len() >= self.limits.task_set_tasks as usize;
+            if full || !set.is_empty() && crate::buggify!(SetFull) {
+                crate::probe!(TaskSetFull if full);
                 self.refuse_full(task, Status::TASK_SET_FULL, &self.limits.marks.task_set_tasks);
                 None
             } else {
@@ -277,7 +279,7 @@ impl<R: Runtime> Session<R> {
         if !delivered {
             return;
         }
-        self.solicit(task);
+        self.solicit_when_due(task);
         if task.refusal.borrow().is_some() {
             if !task.is_receiving() {
                 self.complete_refused(task);
@@ -285,6 +287,21 @@ impl<R: Runtime> Session<R> {
         } else if task.is_ready() {
             self.queue(task);
         }
+    }
+
+    /// Asks for data, now or a little later.
+    fn solicit_when_due(self: &Rc<Self>, task: &Rc<Task<R>>) {
+        if task.transfer.borrow().is_none() || !crate::buggify!(R2tLate) {
+            return self.solicit(task);
+        }
+        // It holds neither the task nor its session, which may be over by then.
+        let (task, runtime) = (Rc::downgrade(task), self.connection.runtime.clone());
+        self.connection.runtime.spawn(async move {
+            runtime.sleep(LATE).await;
+            if let Some(task) = task.upgrade().filter(|task| task.state.get() == TaskState::Waiting) {
+                task.session.solicit(&task);
+            }
+        });
     }
 
     fn solicit(&self, task: &Task<R>) {
@@ -317,8 +334,9 @@ impl<R: Runtime> Session<R> {
             return self.complete_refused(task);
         }
         task.state.set(TaskState::Queued);
-        if target.queue.push(lun, task.clone(), task.attribute == Attribute::HeadOfQueue).is_err() {
-            crate::probe!(WorkQueueFull);
+        let busy = crate::buggify!(Busy);
+        if busy || target.queue.push(lun, task.clone(), task.attribute == Attribute::HeadOfQueue).is_err() {
+            crate::probe!(WorkQueueFull if !busy);
             task.state.set(TaskState::Waiting);
             self.refuse_full(task, Status::BUSY, &self.limits.marks.work_queue_tasks);
             self.complete_refused(task);
@@ -399,7 +417,10 @@ impl<R: Runtime> Session<R> {
         let freed = {
             let mut sets = self.task_sets.borrow_mut();
             let Some(set) = sets.get_mut(&task.lun) else { return };
-            let freed = set.remove(age);
+            let mut freed = set.remove(age);
+            if freed.len() > 1 && crate::buggify!(FreedInReverse) {
+                freed.reverse();
+            }
             if set.is_empty() {
                 sets.remove(&task.lun);
             }

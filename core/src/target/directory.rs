@@ -37,9 +37,14 @@ impl Directory {
         if self.sessions_of(key.target) >= sessions_max as usize {
             return None;
         }
-        let least = (0..self.load.len()).min_by_key(|&shard| self.load[shard])?;
-        self.load[least] += 1;
-        let shard = ShardId(least as u16);
+        let shards = 0..self.load.len();
+        let chosen = if shards.len() > 1 && crate::buggify!(SessionElsewhere) {
+            shards.max_by_key(|&shard| self.load[shard])?
+        } else {
+            shards.min_by_key(|&shard| self.load[shard])?
+        };
+        self.load[chosen] += 1;
+        let shard = ShardId(chosen as u16);
         self.owners.insert(key.clone(), Owner { shard, claims: 1 });
         Some(shard)
     }

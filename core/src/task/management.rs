@@ -5,6 +5,7 @@
 
 use std::rc::Rc;
 
+use crate::buggify::LATE;
 use crate::env::Runtime;
 use crate::event::Event;
 use crate::id::{Itt, Lun};
@@ -31,6 +32,9 @@ pub(crate) async fn manage<R: Runtime>(
     immediate_before: Vec<Itt>,
 ) {
     request.lun = request.lun.canonical();
+    if crate::buggify!(FunctionLate) {
+        within(&session.connection.runtime, LATE, session.until_ended()).await;
+    }
     let response = match request.function {
         Request::ABORT_TASK if crate::planted!(AbortForeign) => {
             abort_task(shard.sessions_of(0).first().unwrap_or(&session), &request).await
@@ -132,6 +136,10 @@ async fn logical_unit_reset<R: Runtime>(shard: &Rc<Shard<R>>, session: &Rc<Sessi
 
 async fn target_reset<R: Runtime>(shard: &Rc<Shard<R>>, session: &Rc<Session<R>>, request: &Request) -> u8 {
     let Some(target) = &session.target else { return Response::FUNCTION_NOT_SUPPORTED };
+    if session.leaving.get() {
+        // As with a logical unit's.
+        return Response::FUNCTION_REJECTED;
+    }
     let attention = if request.function == Request::TARGET_COLD_RESET {
         UnitAttention::POWER_ON
     } else {

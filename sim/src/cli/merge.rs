@@ -96,6 +96,7 @@ impl Total {
             outcome.real_ms += record.outcome.real_ms;
             outcome.stats.add(&record.outcome.stats);
             outcome.first_hits.merge(&record.outcome.first_hits);
+            outcome.choices.merge(&record.outcome.choices);
             outcome.paths.extend(&record.outcome.paths);
             for (fingerprint, found) in &record.outcome.found {
                 let place = found.seed.wrapping_sub(record.origin.seed_base);

@@ -1,4 +1,5 @@
-//! `probes`: after how many seeds each probe is hit, and what `run` says of those that are not (S9).
+//! `probes`: after how many seeds each probe is hit and each unlikely choice made, and what `run` says of those that never
+//! are (S9).
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -10,6 +11,7 @@ use super::batch::{Batch, sweep};
 use super::record::Outcome;
 use super::report::Progress;
 use super::{EXIT_BUG, EXIT_NOT_REACHED, EXIT_OK};
+use crate::buggify::{self, Fires};
 use crate::plan::Profile;
 use crate::probes::{CATALOGUE, Entry, Probes};
 
@@ -30,6 +32,11 @@ impl FirstHits {
         }
     }
 
+    /// How many probes were hit.
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
     fn never(&self) -> impl Iterator<Item = &'static Entry> {
         CATALOGUE.iter().filter(|entry| !self.0.contains_key(entry.name))
     }
@@ -44,7 +51,68 @@ impl FirstHits {
 
     /// "61 of 63 probes".
     pub(super) fn count(&self) -> String {
-        format!("{} of {} probes", self.0.len(), CATALOGUE.len())
+        format!("{} of {} probes", self.len(), CATALOGUE.len())
+    }
+}
+
+/// What came of each site of core's unlikely choices, by its name.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(super) struct Choices(BTreeMap<String, Choice>);
+
+/// What came of one site.
+#[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
+struct Choice {
+    /// The first seed of a batch, counted from one, in which it fired.
+    first: u64,
+    /// Seeds in which it did.
+    seeds: u64,
+    /// How often it did in all of these.
+    fires: u64,
+}
+
+impl Choices {
+    /// In the seed with this number, counted from one, the sites fired so often.
+    pub(super) fn note(&mut self, number: u64, fires: &Fires) {
+        let fired = buggify::CATALOGUE.iter().map(|entry| (entry.name, fires.of(entry.site)));
+        for (name, fires) in fired.filter(|&(_, fires)| fires > 0) {
+            self.add(name, Choice { first: number, seeds: 1, fires });
+        }
+    }
+
+    /// Another shard's.
+    pub(super) fn merge(&mut self, other: &Self) {
+        other.0.iter().for_each(|(name, &choice)| self.add(name, choice));
+    }
+
+    fn add(&mut self, name: &str, more: Choice) {
+        let choice = self.0.entry(name.to_owned()).or_insert(Choice { first: more.first, seeds: 0, fires: 0 });
+        choice.first = choice.first.min(more.first);
+        choice.seeds += more.seeds;
+        choice.fires += more.fires;
+    }
+
+    fn never(&self) -> impl Iterator<Item = &'static buggify::Entry> {
+        buggify::CATALOGUE.iter().filter(|entry| !self.0.contains_key(entry.name))
+    }
+
+    /// "32 of 32 unlikely choices".
+    pub(super) fn count(&self) -> String {
+        format!("{} of {} unlikely choices", self.0.len(), buggify::CATALOGUE.len())
+    }
+
+    fn table(&self) -> String {
+        let mut entries: Vec<_> = buggify::CATALOGUE.iter().collect();
+        entries.sort_by_key(|entry| Reverse(self.0.get(entry.name).map_or(u64::MAX, |choice| choice.first)));
+        let mut table = "| site | the choice | seeds | in each of these |\n| --- | --- | --- | --- |\n".to_owned();
+        for entry in entries {
+            let told = self.0.get(entry.name).map_or_else(
+                || "MISSED | 0".to_owned(),
+                |choice| format!("{} | {}", choice.first, choice.fires / choice.seeds.max(1)),
+            );
+            table.push_str(&format!("| `{}` | {} | {told} |\n", entry.name, entry.choice));
+        }
+        table
     }
 }
 
@@ -61,24 +129,37 @@ pub(super) fn run(batch: &Batch) -> u8 {
         let seeds = outcome.first_hits.0.get(entry.name).map_or_else(|| "MISSED".to_owned(), u64::to_string);
         println!("| `{}` | {} | {seeds} |", entry.name, entry.moment);
     }
-    println!("{} hit in {} seeds of profile {}", outcome.first_hits.count(), outcome.seeds, batch.profile.name());
+    println!("\n{}", outcome.choices.table());
+    println!(
+        "{} hit, {} made in {} seeds of profile {}",
+        outcome.first_hits.count(),
+        outcome.choices.count(),
+        outcome.seeds,
+        batch.profile.name()
+    );
     match outcome.in_order(batch.seed_base).first() {
         Some((fingerprint, found)) => {
             println!("seed {:#x} failed: {fingerprint}", found.seed);
             EXIT_BUG
         }
-        None if outcome.first_hits.never().next().is_some() => EXIT_NOT_REACHED,
+        None if outcome.first_hits.never().next().is_some() || outcome.choices.never().next().is_some() => {
+            EXIT_NOT_REACHED
+        }
         None => EXIT_OK,
     }
 }
 
 /// Tells how many probes a batch that passed has hit, and which ones it should have; returns the exit code.
 pub(super) fn judge(batch: &Batch, outcome: &Outcome) -> u8 {
-    println!("{} hit", outcome.first_hits.count());
+    println!("{} hit, {} made", outcome.first_hits.count(), outcome.choices.count());
     let enough = outcome.seeds >= SEEDS && batch.profile == Profile::Full && batch.planted.is_none();
     let mut code = EXIT_OK;
     for entry in outcome.first_hits.never().filter(|_| enough) {
         println!("never hit (S9): {}: {}", entry.name, entry.moment);
+        code = EXIT_NOT_REACHED;
+    }
+    for entry in outcome.choices.never().filter(|_| enough) {
+        println!("never made (S9): {}: {}", entry.name, entry.choice);
         code = EXIT_NOT_REACHED;
     }
     code
@@ -103,6 +184,9 @@ mod tests {
             outcome.first_hits.note(number + 1_000, probes);
             outcome.first_hits.note(number, probes);
         }
+        let mut fires = Fires::default();
+        buggify::CATALOGUE.iter().for_each(|entry| fires.note(entry.site));
+        outcome.choices.note(1, &fires);
         outcome
     }
 
@@ -117,6 +201,22 @@ mod tests {
     }
 
     #[test]
+    fn choices_of_shards_add_up() {
+        let (one, other) = (buggify::CATALOGUE[0], buggify::CATALOGUE[1]);
+        let noted = |number, sites: &[buggify::Site]| {
+            let (mut choices, mut fires) = (Choices::default(), Fires::default());
+            sites.iter().for_each(|&site| fires.note(site));
+            choices.note(number, &fires);
+            choices
+        };
+        let mut all = noted(5, &[one.site, one.site]);
+        all.merge(&noted(3, &[one.site, other.site]));
+        assert_eq!(all.0[one.name], Choice { first: 3, seeds: 2, fires: 3 });
+        assert_eq!(all.0[other.name], Choice { first: 3, seeds: 1, fires: 1 });
+        assert_eq!(all.never().count(), buggify::CATALOGUE.len() - 2);
+    }
+
+    #[test]
     fn probe_that_was_never_hit_fails_a_batch_of_enough_full_seeds() {
         let full = batch(Profile::Full, None);
         assert_eq!(judge(&full, &all_but_one(SEEDS)), EXIT_NOT_REACHED);
@@ -127,5 +227,7 @@ mod tests {
         hit(CATALOGUE.last().expect("one").probe);
         all.first_hits.note(7, Probes::take());
         assert_eq!(judge(&full, &all), EXIT_OK);
+        all.choices.0.pop_last();
+        assert_eq!(judge(&full, &all), EXIT_NOT_REACHED);
     }
 }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::checkout::Checkout;
 use super::coverage::CellCounts;
-use super::probes::FirstHits;
+use super::probes::{Choices, FirstHits};
 use super::shard::Shard;
 use crate::plan::{Profile, hexadecimal};
 use crate::verdict::{Stats, Verdict, oracle_name};
@@ -50,7 +50,7 @@ pub(super) struct Outcome {
     pub(super) real_ms: u64,
     /// The sum of all runs.
     pub(super) stats: Stats,
-    /// Seeds in a row, up to the last one, that showed neither a path nor a fingerprint that was new.
+    /// Seeds in a row, up to the last one, that showed neither a path, a probe nor a fingerprint that was new.
     pub(super) quiet: u64,
     /// It was stopped from outside, or is still running.
     pub(super) incomplete: bool,
@@ -59,6 +59,8 @@ pub(super) struct Outcome {
     /// How many of its seeds have been in each cell of core's state machines.
     #[serde(skip)]
     pub(super) cells: CellCounts,
+    /// What came of each site of core's unlikely choices.
+    pub(super) choices: Choices,
     /// By fingerprint.
     pub(super) found: BTreeMap<String, Found>,
     /// All paths seen (see [`crate::paths`]).
@@ -148,9 +150,10 @@ impl Outcome {
         self.seeds += 1;
         self.twice += u64::from(twice);
         self.stats.add(&verdict.stats);
+        let known = self.known();
         self.first_hits.note(self.seeds, verdict.stats.probes);
         self.cells.note(&verdict.stats.cells);
-        let known = self.paths.len() + self.found.len();
+        self.choices.note(self.seeds, &verdict.stats.fires);
         self.paths.extend(&verdict.paths);
         if let Some(first) = verdict.failures.first() {
             let new = || Found {
@@ -161,7 +164,12 @@ impl Outcome {
             };
             self.found.entry(first.fingerprint()).or_insert_with(new).seeds += 1;
         }
-        self.quiet = if self.paths.len() + self.found.len() == known { self.quiet + 1 } else { 0 };
+        self.quiet = if self.known() == known { self.quiet + 1 } else { 0 };
+    }
+
+    /// What it has seen that was new when it came: paths, probes and fingerprints.
+    fn known(&self) -> usize {
+        self.paths.len() + self.first_hits.len() + self.found.len()
     }
 
     /// What was found, the first seeds from `seed_base` on first.
@@ -197,6 +205,7 @@ fn host() -> String {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
+    use crate::probes::{CATALOGUE, Probes, hit};
     use crate::verdict::Failure;
 
     /// A shard of a lite run of ten seeds each, of which some failed: (seed, oracle, message).
@@ -224,7 +233,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn seed_is_quiet_when_neither_a_path_nor_a_fingerprint_is_new() {
+    fn seed_is_quiet_when_neither_a_path_a_probe_nor_a_fingerprint_is_new() {
         let verdict = |paths: &[u32], message: &str| {
             let failures =
                 if message.is_empty() { vec![] } else { vec![Failure { oracle: "B1", message: message.to_owned() }] };
@@ -241,6 +250,13 @@ pub(super) mod tests {
         assert_eq!(quiet(verdict(&[1], "sector 4 is torn")), 0);
         assert_eq!(quiet(verdict(&[1], "sector 7 is torn")), 1);
         assert_eq!(quiet(verdict(&[3], "")), 0);
+        let reached = |paths: &[u32]| {
+            hit(CATALOGUE[7].probe);
+            let stats = Stats { probes: Probes::take(), ..Stats::default() };
+            Verdict { stats, ..verdict(paths, "") }
+        };
+        assert_eq!(quiet(reached(&[1])), 0, "a probe was hit for the first time");
+        assert_eq!(quiet(reached(&[1])), 1);
     }
 
     #[test]

@@ -39,8 +39,8 @@ pub(super) struct Arguments {
     /// Begin no seed after so many seconds.
     #[arg(long)]
     time: Option<u64>,
-    /// Stop when so many seeds in a row showed nothing new: no failure, nor three kinds of events of core in an order
-    /// that was not seen before.
+    /// Stop when so many seeds in a row showed nothing new: no failure, no probe, nor three kinds of events of core in an
+    /// order that was not seen before.
     #[arg(long, value_name = "SEEDS")]
     until_stable: Option<u64>,
     /// Run one of N parts of the seeds, K from 0 on.
@@ -107,6 +107,7 @@ impl Job {
             jobs: jobs(count),
             profile,
             planted: planted.clone(),
+            priorities: false,
             failures: failures.unwrap_or(if keep_going { FAILURES } else { 1 }),
             until_stable,
             time: time.map(Duration::from_secs),

@@ -1,14 +1,15 @@
 //! From a seed to a plan.
 
 use super::{
-    Broken, Ending, Fault, FaultKind, Occasion, Panicker, Plan, Profile, TARGET_NAME, TargetPlan, Trigger, UnitKind,
-    UnitPlan,
+    Broken, Ending, Fault, FaultKind, Occasion, Panicker, Plan, Profile, Schedule, TARGET_NAME, TargetPlan, Trigger,
+    UnitKind, UnitPlan,
 };
+use crate::buggify::{CATALOGUE, Entry, Site};
 use crate::disk::{DiskFault, DiskSpeed, Part};
 use crate::history::Unit;
 use crate::initiator::InitiatorPlan;
 use crate::network::{ConnectFault, Cut, Direction, Link, Place};
-use crate::random::Draws;
+use crate::random::{Draws, key_of};
 
 const MIB: u64 = 1 << 20;
 /// Events of core that a command makes, roughly: to spread faults over a run.
@@ -126,6 +127,7 @@ impl Plan {
                 }
             }
         }
+        let schedule = Draws::new(seed, "plan-order", 0).chance(1, 4).then(|| Schedule::generate(seed));
         let (planted, story, finds) = (None, None, None);
         Self {
             seed,
@@ -135,6 +137,8 @@ impl Plan {
             finds,
             warm_up_us,
             ending,
+            schedule,
+            buggify: sites(seed),
             core,
             target,
             units,
@@ -142,6 +146,24 @@ impl Plan {
             initiators,
             faults,
         }
+    }
+}
+
+/// In three seeds of four each with a probability of one fourth: a run in which all is unlikely goes nowhere.
+fn sites(seed: u64) -> Vec<Site> {
+    if Draws::new(seed, "plan-buggify", 0).chance(1, 4) {
+        return Vec::new();
+    }
+    let drawn = |entry: &&Entry| Draws::new(seed, "plan-buggify", key_of(entry.name)).chance(1, 4);
+    CATALOGUE.iter().filter(drawn).map(|entry| entry.site).collect()
+}
+
+impl Schedule {
+    /// The one of `seed`, should it have one.
+    #[must_use]
+    pub fn generate(seed: u64) -> Self {
+        let mut draws = Draws::new(seed, "plan-schedule", 0);
+        Self { changes: draws.between(1, 5) as u32, span_steps: draws.log_between(100, 100_000) }
     }
 }
 

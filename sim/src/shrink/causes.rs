@@ -39,7 +39,7 @@ pub fn causes(plan: &Plan, failure: &Failure, jobs: usize) -> Vec<Cause> {
     let tree = Table::try_from(plan).expect("a plan is a table");
     let rule = failure.rule();
     let mut causes = Vec::new();
-    for pass in [Pass::Faults, Pass::Operations, Pass::Nodes, Pass::Parameters] {
+    for pass in [Pass::Faults, Pass::Choices, Pass::Operations, Pass::Nodes, Pass::Parameters] {
         let edits = edits::of(&tree, pass).into_iter();
         let alone: Vec<(Edit, Plan)> =
             edits.filter_map(|edit| without(&tree, &edit).map(|plan| (edit, plan))).collect();

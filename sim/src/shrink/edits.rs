@@ -34,6 +34,7 @@ impl Edit {
         parts.reverse();
         let whole = parts.join(" of ");
         match (&value, path.last()) {
+            (Value::String(name), Some(Key::Element(_))) => format!("{list}: {name}"),
             (Value::Table(table), Some(Key::Element(_))) => format!("{whole}: {}", inline(table)),
             (Value::Table(table), _) if whole.is_empty() => format!("{list}: {}", inline(table)),
             (Value::Table(table), _) => format!("{list} of {whole}: {}", inline(table)),
@@ -63,6 +64,8 @@ enum How {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Pass {
     Faults,
+    /// Sites of unlikely choices.
+    Choices,
     Operations,
     /// Operations, and the faults strike earlier by the time and the events that an operation takes.
     OperationsBeforeFaults,
@@ -75,8 +78,9 @@ pub(super) enum Pass {
 
 impl Pass {
     /// In the order in which they are tried.
-    pub(super) const ALL: [Self; 7] = [
+    pub(super) const ALL: [Self; 8] = [
         Self::Faults,
+        Self::Choices,
         Self::Operations,
         Self::OperationsBeforeFaults,
         Self::Nodes,
@@ -104,6 +108,7 @@ pub(super) fn of(tree: &Table, pass: Pass) -> Vec<Edit> {
     let mut edits = Vec::new();
     match pass {
         Pass::Faults => elements(tree, &[Key::Field("faults".to_owned())], &mut edits),
+        Pass::Choices => elements(tree, &[Key::Field("buggify".to_owned())], &mut edits),
         Pass::Operations => operations(tree, &mut edits),
         Pass::OperationsBeforeFaults => {
             operations(tree, &mut edits);
@@ -125,7 +130,8 @@ pub(super) fn of(tree: &Table, pass: Pass) -> Vec<Edit> {
         Pass::Parameters => walk(tree, &mut Vec::new(), &mut |path, value| {
             // What is a list of parts is not a parameter.
             let is_part = matches!(value, Value::Array(elements) if elements.iter().any(Value::is_table));
-            if !is_part {
+            // Its elements have a pass of their own.
+            if !is_part && path != [Key::Field("buggify".to_owned())] {
                 edits.push(Edit::new(path, How::Remove));
             }
         }),
