@@ -368,11 +368,11 @@ fn kind(family: Family, draws: &mut Draws, scale: &Scale) -> FaultKind {
             FaultKind::Flip { initiator, direction, place: *draws.pick(&places), bits: draws.log_between(1, 32) as u32 }
         }
         Family::DiskStray if draws.chance(1, 3) => disk(DiskFault::LostWrite { count }),
-        // Not reads: what one of them saw may be sent back in a VERIFY, whose MISCOMPARE then speaks of blocks that are not
-        // tainted, and the checker of histories does not know that yet.
-        Family::DiskStray => {
-            disk(DiskFault::Misdirected { part: Part::Write, count, distance_bytes: draws.log_between(4_096, 4 * MIB) })
-        }
+        Family::DiskStray => disk(DiskFault::Misdirected {
+            part: *draws.pick(&[Part::Read, Part::Write]),
+            count,
+            distance_bytes: draws.log_between(4_096, 4 * MIB),
+        }),
         Family::DiskRot => {
             let length_bytes = draws.log_between(1, 64 << 10);
             let offset_bytes = draws.below(4 * MIB - length_bytes + 1);
