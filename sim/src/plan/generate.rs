@@ -220,7 +220,7 @@ fn target(draws: &mut Draws) -> TargetPlan {
         text_keys: as_usize(knob(&[48, 128]), default.text_keys),
         text_exchanges: as_u32(knob(&[16, 32]), default.text_exchanges),
         ahs_bytes: as_usize(knob(&[0, 16, 1_020]), default.ahs_bytes),
-        task_management_functions: as_u32(knob(&[12, 64]), default.task_management_functions),
+        task_management_functions: as_u32(knob(&[1, 2, 4, 64]), default.task_management_functions),
         transfer_bytes: as_u32(knob(&[1 << 20, 16 << 20]), default.transfer_bytes),
         transfer_interruptions: as_u32(knob(&[2, 16]), default.transfer_interruptions),
         stop_sessions_ms: knob(&[1_000, 10_000]).unwrap_or(default.stop_sessions_ms),

@@ -63,6 +63,8 @@ struct Shared {
     /// Those in full feature phase, and those whose connection was lost and that may be gone on with.
     sessions: BTreeMap<SessionName, Session>,
     /// Resets that were asked for and not answered.
+    /// Task management functions of one session.
+    functions_max: usize,
     resets: Vec<Reset>,
     /// Resets ever asked for.
     resets_asked: u32,
@@ -109,6 +111,7 @@ impl WireOracle {
             resets: Vec::new(),
             resets_asked: 0,
             reinstated: Vec::new(),
+            functions_max: limits.task_management_functions as usize,
         };
         let (connections, names, findings) = (BTreeMap::new(), Names::default(), Vec::new());
         let (events, isolation) = (EventOracle::new(limits), Isolation::default());
@@ -139,6 +142,9 @@ impl WireOracle {
             Event::TaskCreated { nexus, itt, .. } => {
                 if let Some(&id) = self.names.nexuses.get(&nexus) {
                     self.with(id, at, |connection, _, report| connection.task_created(itt.0, report));
+                    if matches!(event, Event::SessionContinued { .. }) {
+                        self.with(name, at, |connection, _, _| connection.goes_on());
+                    }
                 }
             }
             _ => {}
