@@ -6,6 +6,7 @@
 
 mod beside;
 mod observers;
+mod service;
 
 use std::cell::{Cell, RefCell};
 use std::pin::pin;
@@ -251,9 +252,13 @@ impl Run {
         self.shared.phase.set(Phase::Audit);
         let world = SimWorld::new(&self.executor, &self.network, self.plan.auditor());
         let (shared, units) = (self.shared.clone(), self.plan.units.iter().map(UnitPlan::unit).collect::<Vec<_>>());
-        let audit = self.executor.on_node("auditor", async move { initiator::audit(world, shared, &units).await });
+        let (of, before) = (units.clone(), self.shared.history.borrow().events.len());
+        let audit = self.executor.on_node("auditor", async move { initiator::audit(world, shared, &of).await });
         match select(pin!(audit), self.executor.clock().sleep(RECOVERY_MAX)).await {
-            Either::Left((Ok(()), _)) => true,
+            Either::Left((Ok(()), _)) => {
+                self.judge_service("S1", "in an audit after the faults", before, &units);
+                true
+            }
             Either::Left((Err(violation), _)) => {
                 self.fail(violation.oracle, violation.message);
                 false
