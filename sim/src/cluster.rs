@@ -29,6 +29,9 @@ const STOP_PATIENCE: Duration = Duration::from_secs(120);
 /// How long a killed process takes to be gone.
 const GONE: Duration = Duration::from_micros(2);
 
+/// Hears what a process had counted when it died.
+pub type LastWords = dyn Fn(&[Reading]);
+
 /// What a cluster is made of.
 pub struct ClusterParts {
     /// Where tasks run.
@@ -41,8 +44,8 @@ pub struct ClusterParts {
     pub history: Rc<RefCell<History>>,
     /// Takes core's events.
     pub sink: EventSink,
-    /// Hears of each death of the process.
-    pub process_ended: Rc<dyn Fn()>,
+    /// Hears of each death of the process, and what that had counted.
+    pub process_ended: Rc<LastWords>,
 }
 
 /// The target's machine.
@@ -275,6 +278,13 @@ impl Cluster {
         over
     }
 
+    /// What the process that is up has counted, all shards as one; nothing while none is.
+    #[must_use]
+    pub fn readings(&self) -> Vec<Reading> {
+        let up = self.state.up.borrow();
+        Reading::merge(up.iter().flat_map(|up| &up.shards).map(|shard| shard.high_water()))
+    }
+
     async fn die(&self, death: Death) -> Result<(), String> {
         let State { parts, disks, .. } = &*self.state;
         let mut result = Ok(());
@@ -302,10 +312,11 @@ impl Cluster {
             }
         }
         *self.state.exceeded.borrow_mut() = self.over_bounds();
+        let readings = self.readings();
         if let Some(up) = self.state.up.borrow_mut().take() {
             up.process.bury();
         }
-        (parts.process_ended)();
+        (parts.process_ended)(&readings);
         *self.state.stop.borrow_mut() = None;
         *self.state.stopped.borrow_mut() = None;
         self.node().kill();

@@ -300,7 +300,7 @@ impl Run {
         let history = self.shared.history.borrow();
         let finding = |finding: oracle::Finding| Failure { oracle: finding.oracle, message: finding.message };
         failures.extend(oracle::check_history(&history).into_iter().map(finding));
-        failures.extend(self.observers.finish().into_iter().map(finding));
+        failures.extend(self.observers.finish(&self.cluster.readings()).into_iter().map(finding));
         failures.truncate(FAILURES_MAX);
         let mut trace = self.trace.borrow_mut();
         history.events.iter().for_each(|event| trace.history(event));

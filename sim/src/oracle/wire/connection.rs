@@ -330,6 +330,7 @@ impl Connection {
             return;
         }
         self.judge_outstanding(shared, report);
+        shared.statistics.answered(pdu);
         let itt = pdu.initiator_task_tag();
         match pdu.opcode() {
             opcode::R2T => self.ready_to_transfer(pdu, &agreement, report),
