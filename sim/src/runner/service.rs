@@ -15,15 +15,20 @@ enum Service {
 }
 
 impl Run {
-    /// Fails for each service that one of `units` did not do since the history had `before` events; `when` tells the story.
+    /// Fails when one of `units` did not do all since the history had `before` events; `when` tells the story. What was
+    /// found before explains why, and is not to be hidden behind it.
     pub(super) fn judge_service(&self, oracle: &'static str, when: &str, before: usize, units: &[Unit]) {
+        if !self.failures.borrow().is_empty() || !self.shared.violations.borrow().is_empty() {
+            return;
+        }
         let missing = {
             let history = self.shared.history.borrow();
             let failed = |lun: u16| self.cluster.disks().get(&lun).is_some_and(crate::disk::SimDisk::has_failed);
             missing(&history.events[before..], units, failed)
         };
-        for (lun, service) in missing {
-            self.fail(oracle, format!("{when}, logical unit {lun} served no {service:?}"));
+        if let Some((lun, service)) = missing.first() {
+            let all = missing.len();
+            self.fail(oracle, format!("{when}, logical unit {lun} served no {service:?} ({all} services are missing)"));
         }
     }
 }
