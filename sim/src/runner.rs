@@ -129,6 +129,7 @@ impl Run {
         shared.pool_share_bytes = plan.target.pool_bytes / plan.target.pool_shares.max(1) as usize;
         shared.stall_bytes = plan.target.stall_bytes;
         shared.initiator_stall = Duration::from_millis(plan.target.initiator_stall_ms);
+        shared.shortest_stall = plan.shortest(plan.target.initiator_stall_ms);
         if trace.borrow().is_watched() {
             shared.ear = ear(executor.clock(), trace.clone());
         }

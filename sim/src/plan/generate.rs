@@ -56,10 +56,15 @@ enum Family {
     Timers,
     Buffers,
     Restart,
+    LateBytes,
+    Rebind,
+    Drift,
+    Jump,
+    Preempt,
 }
 
 /// A new one goes to the end, where it moves no draw of the others.
-const FAMILIES: [Family; 27] = [
+const FAMILIES: [Family; 32] = [
     Family::Cut,
     Family::Window,
     Family::Stall,
@@ -87,6 +92,11 @@ const FAMILIES: [Family; 27] = [
     Family::Timers,
     Family::Buffers,
     Family::Restart,
+    Family::LateBytes,
+    Family::Rebind,
+    Family::Drift,
+    Family::Jump,
+    Family::Preempt,
 ];
 
 impl Plan {
@@ -391,6 +401,15 @@ fn kind(family: Family, draws: &mut Draws, scale: &Scale) -> FaultKind {
             workers: *draws.pick(&[1, 2, 4, 16]),
             command_window: *draws.pick(&[1, 2, 16, 128]),
             write_through: draws.chance(1, 2),
+        },
+        Family::LateBytes => FaultKind::LateBytes { initiator, after_us: draws.log_between(1, 100_000) },
+        Family::Rebind => FaultKind::Rebind { for_us, moves: draws.chance(1, 2) },
+        Family::Drift => FaultKind::Drift { per_mille: *draws.pick(&[950, 990, 1_010, 1_050]), for_us: for_us * 8 },
+        Family::Jump => FaultKind::Jump { by_us: draws.log_between(1_000, 100_000_000) },
+        Family::Preempt => FaultKind::Preempt {
+            who: *draws.pick(&[Panicker::Driver, Panicker::Worker]),
+            count,
+            for_us: draws.log_between(1, 200_000),
         },
         Family::DiskPart => {
             let part = *draws.pick(&[Part::Read, Part::Write]);
