@@ -120,6 +120,7 @@ catalogue! {
         LostWakeUp "lost-wake-up": "Once the queue was four deep, a task that comes alone wakes no worker.",
         WorkerLost "worker-lost": "A worker that panicked is not replaced, and its command stays with it.",
         AnswerIgnored "answer-ignored": "A peer that answers a NOP-In is given up all the same.",
+        YoungestFirst "youngest-first": "Workers take the youngest task of the work queue first.",
         DoubleCompletion "double-completion": "TEST UNIT READY is answered twice.",
     }
     "resources" {
@@ -132,6 +133,7 @@ catalogue! {
         PduEndless "pdu-endless": "A PDU that never comes to its end is waited for without end.",
         BrokenSessionKept "broken-session-kept": "A session whose driver panicked stays in the table.",
         SessionCycle "session-cycle": "A session that ends keeps the commands that waited for a gap, and they keep it.",
+        RefusalUncounted "refusal-uncounted": "What is refused for a full queue or task set is answered and not counted.",
         WindowLeaks "window-leaks": "Now and then a command keeps its place in the window.",
     }
 }

@@ -29,6 +29,9 @@ const STOP_PATIENCE: Duration = Duration::from_secs(120);
 /// How long a killed process takes to be gone.
 const GONE: Duration = Duration::from_micros(2);
 
+/// Hears what a process had counted when it died.
+pub type LastWords = dyn Fn(&[Reading]);
+
 /// What a cluster is made of.
 pub struct ClusterParts {
     /// Where tasks run.
@@ -41,8 +44,8 @@ pub struct ClusterParts {
     pub history: Rc<RefCell<History>>,
     /// Takes core's events.
     pub sink: EventSink,
-    /// Hears of each death of the process.
-    pub process_ended: Rc<dyn Fn()>,
+    /// Hears of each death of the process, and what that had counted.
+    pub process_ended: Rc<LastWords>,
 }
 
 /// The target's machine.
@@ -64,6 +67,9 @@ struct State {
     /// What was beyond its bound in processes that are gone.
     exceeded: RefCell<Vec<String>>,
     starts: Cell<u64>,
+    /// How often its listener moved: part of its address.
+    moves: Cell<u8>,
+    clock_faults: bool,
     /// Something is happening to the process: one thing at a time.
     busy: Cell<bool>,
     idle: Notify,
@@ -114,6 +120,8 @@ impl Cluster {
             up: RefCell::default(),
             exceeded: RefCell::default(),
             starts: Cell::new(0),
+            moves: Cell::new(0),
+            clock_faults: plan.has_clock_faults(),
             busy: Cell::new(false),
             idle: Notify::default(),
             stop: RefCell::default(),
@@ -217,6 +225,42 @@ impl Cluster {
         self.end_turn();
     }
 
+    /// The process listens nowhere for `duration`; when it does again, perhaps at another address (N18).
+    pub async fn rebind(&self, duration: Duration, moves: bool) {
+        self.take_turn().await;
+        if self.state.up.borrow().is_some() {
+            self.state.parts.network.stop_listening();
+            self.state.parts.executor.clock().sleep(duration).await;
+            self.state.moves.set((self.state.moves.get() + u8::from(moves)) % 16);
+            self.state.parts.network.listen();
+        }
+        self.end_turn();
+    }
+
+    /// The clock of the process that is up goes `per_mille` seconds in 1,000 for `duration` (C1).
+    pub async fn drift(&self, per_mille: u64, duration: Duration) {
+        let process = self.state.up.borrow().as_ref().map(|up| up.process.clone());
+        if let Some(process) = process {
+            process.drift(per_mille);
+            self.state.parts.executor.clock().sleep(duration).await;
+            process.set_clock_right();
+        }
+    }
+
+    /// The clock of the process that is up jumps ahead (C2).
+    pub fn jump(&self, by: Duration) {
+        if let Some(up) = &*self.state.up.borrow() {
+            up.process.jump(by);
+        }
+    }
+
+    /// The clock of the process goes right from now on.
+    pub fn set_clock_right(&self) {
+        if let Some(up) = &*self.state.up.borrow() {
+            up.process.set_clock_right();
+        }
+    }
+
     /// The next task of this kind that tells something panics; with `None`, it does not any more.
     pub fn panic_next(&self, who: Option<Panicker>) {
         if let Some(up) = &*self.state.up.borrow() {
@@ -275,6 +319,13 @@ impl Cluster {
         over
     }
 
+    /// What the process that is up has counted, all shards as one; nothing while none is.
+    #[must_use]
+    pub fn readings(&self) -> Vec<Reading> {
+        let up = self.state.up.borrow();
+        Reading::merge(up.iter().flat_map(|up| &up.shards).map(|shard| shard.high_water()))
+    }
+
     async fn die(&self, death: Death) -> Result<(), String> {
         let State { parts, disks, .. } = &*self.state;
         let mut result = Ok(());
@@ -302,10 +353,11 @@ impl Cluster {
             }
         }
         *self.state.exceeded.borrow_mut() = self.over_bounds();
+        let readings = self.readings();
         if let Some(up) = self.state.up.borrow_mut().take() {
             up.process.bury();
         }
-        (parts.process_ended)();
+        (parts.process_ended)(&readings);
         *self.state.stop.borrow_mut() = None;
         *self.state.stopped.borrow_mut() = None;
         self.node().kill();
@@ -340,6 +392,7 @@ impl Cluster {
             pool_bytes: target.pool_bytes,
             post_us: target.post_us,
             clock_origin: Duration::from_micros(target.clock_origin_us),
+            clock_faults: state.clock_faults,
             trace: parts.trace.clone(),
             sink: parts.sink.clone(),
             events: state.events.clone(),
@@ -361,7 +414,7 @@ impl Cluster {
         *state.up.borrow_mut() = Some(Up { process, shards: shards.clone() });
         parts.network.listen();
         let asked = state.stop_asked.until(|| *state.stop.borrow());
-        let accepting = accept(&parts.network, &shards[0]);
+        let accepting = accept(&parts.network, &shards[0], &state.moves);
         let deadline = match futures_util::future::select(std::pin::pin!(asked), std::pin::pin!(accepting)).await {
             futures_util::future::Either::Left((deadline, _)) => deadline,
             futures_util::future::Either::Right((never, _)) => match never {},
@@ -409,11 +462,11 @@ fn death_name(event: &HistoryEvent) -> &'static str {
     }
 }
 
-async fn accept(network: &Network, shard: &Rc<Shard<SimRuntime>>) -> std::convert::Infallible {
-    let local = SocketAddr::from(([10, 0, 0, 1], 3260));
+async fn accept(network: &Network, shard: &Rc<Shard<SimRuntime>>, moves: &Cell<u8>) -> std::convert::Infallible {
     loop {
         let (stream, initiator) = network.accept().await;
         let peer = SocketAddr::from(([10, 0, 1, (initiator % 250) as u8 + 1], 49_152));
+        let local = SocketAddr::from(([10, 0, 0, 1 + moves.get()], 3260));
         shard.accept(stream, peer, local);
     }
 }

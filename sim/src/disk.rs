@@ -96,6 +96,8 @@ struct State {
     faults: Faults,
     /// Transfers so far: keys what becomes of each.
     transfers: u64,
+    /// The target's process was told of a write or a flush that failed.
+    failed: bool,
     /// Write-backs that failed so far.
     failures: u64,
     /// How often several waited for the news of one, so far: keys who got it.
@@ -151,6 +153,7 @@ impl SimDisk {
             hung: Vec::new(),
             faults: Faults::default(),
             transfers: 0,
+            failed: false,
             failures: 0,
             contests: 0,
             next: 1,
@@ -234,6 +237,7 @@ impl SimDisk {
     /// The target's process died: of the writes in flight, any sectors reached the kernel.
     pub fn process_died(&self) {
         let mut state = self.device.state.borrow_mut();
+        state.failed = false;
         for operation in state.take_operations() {
             if let (Kind::Write(_), Some(bytes)) = (operation.kind, operation.bytes()) {
                 let keep = state.draws.below(3);
@@ -246,6 +250,7 @@ impl SimDisk {
     pub fn power_lost(&self) {
         let sector = self.sector();
         let mut state = self.device.state.borrow_mut();
+        state.failed = false;
         for operation in state.take_operations() {
             if matches!(operation.kind, Kind::Flush(_)) {
                 probes::hit(Probe::PowerLossInFlush);
@@ -265,6 +270,12 @@ impl SimDisk {
             _ => true,
         });
         state.current = state.durable.clone();
+    }
+
+    /// The target's process that is up was told of a write or a flush that failed: it may take no more writes.
+    #[must_use]
+    pub fn has_failed(&self) -> bool {
+        self.device.state.borrow().failed
     }
 
     /// Buffers that the device holds.
@@ -384,7 +395,10 @@ impl Device {
             Err(error) if matches!(error.kind(), io::ErrorKind::Interrupted | io::ErrorKind::WouldBlock) => {
                 "interrupted"
             }
-            Err(_) => "failed",
+            Err(_) => {
+                self.state.borrow_mut().failed |= operation.part() != Part::Read;
+                "failed"
+            }
         };
         self.record(&operation, how);
         *operation.done.result.borrow_mut() = Some((result, operation.buf.take()));

@@ -111,6 +111,8 @@ struct State {
     /// The type of the task that runs.
     running: Cell<&'static str>,
     panic: Slot<String>,
+    /// Tasks with this in the name of their type are held up at their next step: so many, for so long (P9).
+    hold_up: Cell<(&'static str, u64, Duration)>,
     tasks_alive: Rc<Cell<u64>>,
     nodes: RefCell<Vec<Node>>,
     turns: Rc<Turns>,
@@ -229,6 +231,12 @@ impl Executor {
         self.state.running.get()
     }
 
+    /// The next `count` steps of tasks with `path` in the name of their type come `duration` late: whatever else is ready
+    /// runs meanwhile (P9).
+    pub fn hold_up(&self, path: &'static str, count: u64, duration: Duration) {
+        self.state.hold_up.set((path, count, duration));
+    }
+
     /// Tasks whose futures are not dropped yet.
     #[must_use]
     pub fn tasks_alive(&self) -> u64 {
@@ -240,8 +248,18 @@ impl Executor {
         let state = self.state.clone();
         let alive = Alive::new(state.tasks_alive.clone());
         let ticket = state.turns.ticket(std::any::type_name::<F>());
+        let mut held: Option<Sleep> = None;
         poll_fn(move |cx| {
             let _ = &alive;
+            if held.is_none() {
+                held = state.held_up(std::any::type_name::<F>());
+            }
+            if let Some(sleep) = &mut held {
+                if Pin::new(sleep).poll(cx).is_pending() {
+                    return Poll::Pending;
+                }
+                held = None;
+            }
             if !ticket.may_run(cx.waker()) {
                 return Poll::Pending;
             }
@@ -263,6 +281,16 @@ impl Executor {
                 }
             }
         })
+    }
+}
+
+impl State {
+    /// Until when a task is held up before its next step, if it is one of those.
+    fn held_up(&self, task: &'static str) -> Option<Sleep> {
+        let (path, count, duration) = self.hold_up.get();
+        let left = count.checked_sub(1).filter(|_| task.contains(path))?;
+        self.hold_up.set((path, left, duration));
+        Some(self.clock.sleep(duration))
     }
 }
 

@@ -60,6 +60,8 @@ impl Faults {
         self.cluster.panic_next(None);
         self.cluster.delay_timers(Duration::ZERO, Duration::ZERO);
         self.cluster.refuse_buffers(0);
+        self.cluster.set_clock_right();
+        self.executor.hold_up("", 0, Duration::ZERO);
         self.network.heal();
         self.cluster.disks().values().for_each(crate::disk::SimDisk::heal);
     }
@@ -124,6 +126,9 @@ impl Faults {
                 network.fail_connects(initiator, how, self.after(for_us));
             }
             FaultKind::Accepts { for_us } => network.fail_accepts(self.after(for_us)),
+            FaultKind::LateBytes { initiator, after_us } => {
+                network.hold_until_next(initiator, Duration::from_micros(after_us));
+            }
             _ => return false,
         }
         true
@@ -156,6 +161,10 @@ impl Faults {
                 self.cluster.reconfigure(workers, command_window, write_through);
                 drop(self.cluster.bounce(Death::Crash, us(down_us)).await);
             }
+            FaultKind::Rebind { for_us, moves } => self.cluster.rebind(us(for_us), moves).await,
+            FaultKind::Drift { per_mille, for_us } => self.cluster.drift(per_mille, us(for_us)).await,
+            FaultKind::Jump { by_us } => self.cluster.jump(us(by_us)),
+            FaultKind::Preempt { who, count, for_us } => self.executor.hold_up(who.path(), count, us(for_us)),
             FaultKind::Freeze { for_us } => self.executor.clock().freeze(us(for_us)),
             _ => {}
         }
@@ -203,6 +212,11 @@ fn fault_name(kind: &FaultKind) -> &'static str {
         FaultKind::NoBuffer { .. } => "no-buffer",
         FaultKind::CrashTwice { .. } => "crash-twice",
         FaultKind::Reconfigure { .. } => "reconfigure",
+        FaultKind::LateBytes { .. } => "late-bytes",
+        FaultKind::Rebind { .. } => "rebind",
+        FaultKind::Drift { .. } => "drift",
+        FaultKind::Jump { .. } => "jump",
+        FaultKind::Preempt { .. } => "preempt",
         FaultKind::Freeze { .. } => "freeze",
     }
 }

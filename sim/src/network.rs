@@ -53,6 +53,8 @@ struct NetworkState {
     opened_by: RefCell<BTreeMap<u32, u64>>,
     /// The next connection of this initiator is reset after so many bytes.
     reset_next: RefCell<BTreeMap<u32, (Direction, u64)>>,
+    /// What this initiator's connections hold back is let go so long after its next one is opened.
+    held: RefCell<BTreeMap<u32, Duration>>,
     /// Bits that will flip.
     flips: RefCell<Vec<Flip>>,
     /// Counts R2Ts.
@@ -134,6 +136,7 @@ impl Network {
             streams: RefCell::default(),
             opened_by: RefCell::default(),
             reset_next: RefCell::default(),
+            held: RefCell::default(),
             flips: RefCell::default(),
             events: RefCell::default(),
             listener,
@@ -200,6 +203,7 @@ impl Network {
         state.opened_by.borrow_mut().insert(initiator, nth);
         let key = u64::from(initiator) << 32 | nth;
         let pipe = |stream| RefCell::new(Pipe::new(link.clone(), Draws::new(state.seed, stream, key)));
+        self.let_go(initiator);
         let connection = Rc::new(Connection {
             id,
             initiator,
@@ -333,6 +337,25 @@ impl Network {
         self.state.reset_next.borrow_mut().insert(initiator, (direction, bytes));
     }
 
+    /// What is on its way to the target on `initiator`'s open connections, and what still goes that way, RST and FIN
+    /// too, arrives only `after` its next connection was opened (N15).
+    pub fn hold_until_next(&self, initiator: u32, after: Duration) {
+        // A silence lasts; this does not.
+        self.stall(initiator, Direction::ToTarget, NEVER - Duration::from_nanos(1));
+        self.state.held.borrow_mut().insert(initiator, after);
+    }
+
+    fn let_go(&self, initiator: u32) {
+        let Some(after) = self.state.held.borrow_mut().remove(&initiator) else { return };
+        for connection in self.of(initiator) {
+            let mut pipe = connection.to_target.borrow_mut();
+            let was_held = pipe.unstall();
+            if was_held {
+                pipe.stall(self.now() + after);
+            }
+        }
+    }
+
     /// Bits flip in the next PDU of `initiator` that has such a place under a digest (N12). `key` is the fault's.
     pub fn flip_next(&self, initiator: u32, direction: Direction, place: Place, bits: u32, key: u32) {
         let draws = Draws::new(self.state.seed, "flip", key.into());
@@ -374,6 +397,7 @@ impl Network {
     pub fn heal(&self) {
         self.state.connects.borrow_mut().clear();
         self.state.reset_next.borrow_mut().clear();
+        self.state.held.borrow_mut().clear();
         self.state.flips.borrow_mut().clear();
         self.state.listener.borrow_mut().accepts_fail_until = Duration::ZERO;
         for connection in self.all() {

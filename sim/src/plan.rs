@@ -615,6 +615,42 @@ pub enum FaultKind {
         /// No logical unit is written back any more.
         write_through: bool,
     },
+    /// The bytes under way to the target on an initiator's connections stay behind, and arrive while its next connection is
+    /// there already (N15).
+    LateBytes {
+        /// Whose.
+        initiator: u32,
+        /// So long after it was opened, in microseconds.
+        after_us: u64,
+    },
+    /// The target closes its listening socket for a while; what is established goes on (N18).
+    Rebind {
+        /// How long, in microseconds.
+        for_us: u64,
+        /// Its new one has another address.
+        moves: bool,
+    },
+    /// The target's clock goes wrong for a while (C1).
+    Drift {
+        /// So many of its seconds pass in 1,000 of them.
+        per_mille: u64,
+        /// How long, in microseconds.
+        for_us: u64,
+    },
+    /// The target's clock jumps ahead (C2).
+    Jump {
+        /// How far, in microseconds.
+        by_us: u64,
+    },
+    /// Tasks of a kind are held up at their next step, as a scheduler that has others to run does (P9).
+    Preempt {
+        /// Which tasks.
+        who: Panicker,
+        /// How many.
+        count: u64,
+        /// How long each, in microseconds.
+        for_us: u64,
+    },
     /// Everything stands still for a while; then all timers fire at once (C4).
     Freeze {
         /// How long, in microseconds.
@@ -632,7 +668,7 @@ impl FaultKind {
     }
 }
 
-/// A task of the target that panics.
+/// A kind of task of the target, that panics or is held up.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Panicker {
@@ -642,7 +678,35 @@ pub enum Panicker {
     Worker,
 }
 
+impl Panicker {
+    /// A part of the path of the function that core runs as such a task.
+    #[must_use]
+    pub fn path(self) -> &'static str {
+        match self {
+            Self::Driver => "sessions::drive",
+            Self::Worker => "worker::serve",
+        }
+    }
+}
+
 impl Plan {
+    /// The target's clock does not always go as the world's.
+    #[must_use]
+    pub fn has_clock_faults(&self) -> bool {
+        self.faults.iter().any(|fault| matches!(fault.kind, FaultKind::Drift { .. } | FaultKind::Jump { .. }))
+    }
+
+    /// The shortest time in the world that may be so many milliseconds for the target.
+    #[must_use]
+    pub fn shortest(&self, ms: u64) -> Duration {
+        let shortest = |fault: &Fault| match fault.kind {
+            FaultKind::Jump { .. } => 0,
+            FaultKind::Drift { per_mille, .. } => ms * 1_000 * 1_000 / per_mille.max(1_000),
+            _ => ms * 1_000,
+        };
+        Duration::from_micros(self.faults.iter().map(shortest).min().unwrap_or(ms * 1_000))
+    }
+
     /// The auditor's number: it is one initiator more.
     #[must_use]
     pub fn auditor(&self) -> u32 {

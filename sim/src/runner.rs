@@ -6,6 +6,7 @@
 
 mod beside;
 mod observers;
+mod service;
 
 use std::cell::{Cell, RefCell};
 use std::pin::pin;
@@ -135,6 +136,7 @@ impl Run {
         shared.pool_share_bytes = plan.target.pool_bytes / plan.target.pool_shares.max(1) as usize;
         shared.stall_bytes = plan.target.stall_bytes;
         shared.initiator_stall = Duration::from_millis(plan.target.initiator_stall_ms);
+        shared.shortest_stall = plan.shortest(plan.target.initiator_stall_ms);
         if trace.borrow().is_watched() {
             shared.ear = ear(executor.clock(), trace.clone());
         }
@@ -259,9 +261,13 @@ impl Run {
         self.shared.phase.set(Phase::Audit);
         let world = SimWorld::new(&self.executor, &self.network, self.plan.auditor());
         let (shared, units) = (self.shared.clone(), self.plan.units.iter().map(UnitPlan::unit).collect::<Vec<_>>());
-        let audit = self.executor.on_node("auditor", async move { initiator::audit(world, shared, &units).await });
+        let (of, before) = (units.clone(), self.shared.history.borrow().events.len());
+        let audit = self.executor.on_node("auditor", async move { initiator::audit(world, shared, &of).await });
         match select(pin!(audit), self.executor.clock().sleep(RECOVERY_MAX)).await {
-            Either::Left((Ok(()), _)) => true,
+            Either::Left((Ok(()), _)) => {
+                self.judge_service("S1", "in an audit after the faults", before, &units);
+                true
+            }
             Either::Left((Err(violation), _)) => {
                 self.fail(violation.oracle, violation.message);
                 false
@@ -303,7 +309,7 @@ impl Run {
         let history = self.shared.history.borrow();
         let finding = |finding: oracle::Finding| Failure { oracle: finding.oracle, message: finding.message };
         failures.extend(oracle::check_history(&history).into_iter().map(finding));
-        failures.extend(self.observers.finish().into_iter().map(finding));
+        failures.extend(self.observers.finish(&self.cluster.readings()).into_iter().map(finding));
         failures.truncate(FAILURES_MAX);
         let mut trace = self.trace.borrow_mut();
         history.events.iter().for_each(|event| trace.history(event));

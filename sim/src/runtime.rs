@@ -1,5 +1,7 @@
 //! The world as core sees it: executor, clock, entropy, buffers, messages between shards, events.
 
+mod own_clock;
+
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::future::poll_fn;
@@ -19,6 +21,7 @@ use crate::network::{Network, Parked, SimStream};
 use crate::plan::{Occasion, Panicker};
 use crate::random::Draws;
 use crate::trace::{Entity, Fact, Trace};
+use own_clock::OwnClock;
 
 /// What a buffer holds before anybody wrote to it (oracle B4): no sound stamp, and not zero.
 const POISON: u64 = 0xbadd_ecaf_5eed_f00d;
@@ -36,7 +39,7 @@ pub struct Process {
     sink: EventSink,
     events: Rc<Events>,
     post_us: u64,
-    clock_origin: Duration,
+    clock: OwnClock,
     /// Who panics at the next word.
     panics: Cell<Option<Panicker>>,
     /// Until when its timers are late, and by how much (C5).
@@ -71,6 +74,8 @@ pub struct ProcessParts {
     pub post_us: u64,
     /// What its clock says at the start of the run.
     pub clock_origin: Duration,
+    /// It will go wrong.
+    pub clock_faults: bool,
     /// The trace of the run.
     pub trace: Rc<RefCell<Trace>>,
     /// Takes core's events.
@@ -92,6 +97,7 @@ impl Process {
             pool_bytes,
             post_us,
             clock_origin,
+            clock_faults,
             trace,
             sink,
             events,
@@ -102,6 +108,7 @@ impl Process {
             mailbox: Mailbox::new(Draws::new(seed, "mailbox", number << 16 | u64::from(shard))),
         };
         let shards = (0..shards).map(shard).collect();
+        let clock = OwnClock::new(executor.clock(), clock_origin, clock_faults);
         Rc::new(Self {
             executor,
             network,
@@ -111,7 +118,7 @@ impl Process {
             sink,
             events,
             post_us,
-            clock_origin,
+            clock,
             panics: Cell::new(None),
             late: Cell::default(),
             refusals: Cell::new(0),
@@ -145,18 +152,28 @@ impl Process {
         self.refusals.set(count);
     }
 
+    /// Its clock goes `per_mille` seconds in 1,000 from now on (C1).
+    pub fn drift(&self, per_mille: u64) {
+        self.clock.drift(per_mille);
+    }
+
+    /// Its clock jumps ahead (C2).
+    pub fn jump(&self, by: Duration) {
+        self.clock.jump(by);
+    }
+
+    /// Its clock goes right from now on.
+    pub fn set_clock_right(&self) {
+        self.clock.set_right();
+    }
+
     fn may_panic(&self, event: &Event) {
         let Some(who) = self.panics.get() else { return };
         // What a task's creation leads to at once (T2) belongs to it.
         if matches!(event, Event::TaskCreated { .. }) {
             return;
         }
-        // The paths of the functions that core runs as tasks.
-        let task = match who {
-            Panicker::Driver => "sessions::drive",
-            Panicker::Worker => "worker::serve",
-        };
-        if self.executor.running().contains(task) {
+        if self.executor.running().contains(who.path()) {
             self.panics.set(None);
             std::panic::panic_any(PlannedPanic);
         }
@@ -402,19 +419,19 @@ impl Runtime for SimRuntime {
     }
 
     fn now(&self) -> Duration {
-        self.process.clock_origin + self.process.executor.clock().now()
+        self.process.clock.now()
     }
 
     async fn sleep(&self, duration: Duration) {
-        let clock = self.process.executor.clock();
         let (until, by) = self.process.late.get();
-        let deadline = clock.now().saturating_add(duration);
-        if clock.now() >= until || by.is_zero() {
-            return clock.sleep_until(deadline).await;
-        }
-        let (deadline, by) = (deadline.as_micros(), by.as_micros());
-        let late = u64::try_from(deadline.next_multiple_of(by)).unwrap_or(u64::MAX);
-        clock.sleep_until(Duration::from_micros(late)).await;
+        let late = by > Duration::ZERO && self.process.executor.clock().now() < until;
+        let goes_off = |at: Duration| {
+            if !late {
+                return at;
+            }
+            Duration::from_micros(u64::try_from(at.as_micros().next_multiple_of(by.as_micros())).unwrap_or(u64::MAX))
+        };
+        self.process.clock.sleep(duration, goes_off).await;
     }
 
     fn entropy(&self, out: &mut [u8]) {

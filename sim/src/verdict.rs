@@ -141,10 +141,12 @@ pub const ORACLES: &[(&str, &str)] = &[
     ("I10", "isolation"),
     ("S1", "liveness"),
     ("S2", "liveness beside a failure"),
+    ("S3", "starvation"),
     ("S4", "bounds"),
     ("S5", "leak"),
     ("S6", "assertion"),
     ("S7", "determinism"),
+    ("S8", "statistics"),
     ("S10", "checker"),
     ("H1", "history"),
 ];

@@ -58,7 +58,7 @@ impl<T> WorkQueue<T> {
         if waiting.len() >= self.limits.work_queue_tasks as usize || has_share() {
             return Err(task);
         }
-        if head_of_queue {
+        if head_of_queue || crate::planted!(YoungestFirst) {
             waiting.push_front((lun, task));
             let passed = self.passed.get();
             self.passed.set(passed + usize::from(passed > 0));

@@ -134,7 +134,9 @@ impl<R: Runtime> Session<R> {
     }
 
     fn refuse_full(&self, task: &Task<R>, status: Status, mark: &Mark) {
-        self.event(&Event::LimitMet { limit: mark.meet() });
+        if !crate::planted!(RefusalUncounted) {
+            self.event(&Event::LimitMet { limit: mark.meet() });
+        }
         task.refuse(Refusal::Full(status));
     }
 

@@ -229,3 +229,28 @@ fn livelock_is_noticed() {
     });
     assert!(story.is_ok_and(|story| story.contains("livelock")));
 }
+
+/// P9: of tasks that become ready at the same time, those held up run late, and as many as were asked for.
+#[test]
+fn held_up_tasks_let_others_pass() {
+    async fn victim(clock: Clock, log: Rc<RefCell<Vec<(&'static str, u64)>>>) {
+        for _ in 0..3 {
+            clock.sleep(Duration::from_micros(10)).await;
+            log.borrow_mut().push(("victim", clock.now().as_micros() as u64));
+        }
+    }
+    async fn other(clock: Clock, log: Rc<RefCell<Vec<(&'static str, u64)>>>) {
+        clock.sleep(Duration::from_micros(10)).await;
+        log.borrow_mut().push(("other", clock.now().as_micros() as u64));
+    }
+    let log = run(1, |executor| async move {
+        let (clock, log) = (executor.clock(), Rc::new(RefCell::new(Vec::new())));
+        executor.spawn(victim(clock.clone(), log.clone()));
+        executor.spawn(other(clock.clone(), log.clone()));
+        clock.sleep(Duration::from_micros(1)).await;
+        executor.hold_up("victim", 2, Duration::from_micros(100));
+        clock.sleep(Duration::from_millis(1)).await;
+        log.take()
+    });
+    assert_eq!(log, Ok(vec![("other", 10), ("victim", 110), ("victim", 220), ("victim", 230)]));
+}

@@ -83,6 +83,8 @@ fn proof_of_life(steps: &mut Vec<Step>, unit: &Unit) {
         Verb::Synchronize { lun, lba: 0, blocks: 0, sixteen: false, early: false },
         Verb::Drain,
         Verb::Read { lun, lba, blocks: 1, cdb, fua: false, dpo: false, expect_more: 0 },
+        // The aborts that follow are not for this one.
+        Verb::Drain,
     ];
     steps.extend(verbs.into_iter().map(step));
 }

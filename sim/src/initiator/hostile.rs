@@ -155,7 +155,7 @@ impl<W: World> Attacker<'_, W> {
         let greedy = matches!(step.attack, Attack::GreedyWrites | Attack::TrickledData);
         let rests_on_write =
             greedy || matches!(step.attack, Attack::CommandAboveWindow | Attack::TagReused | Attack::DataAfterAbort);
-        let stalled = !greedy && self.world.now() >= self.began + self.shared.initiator_stall;
+        let stalled = !greedy && self.world.now() >= self.began + self.shared.shortest_stall;
         if rests_on_write && (stalled || self.shared.resets.borrow().since(self.mark, self.lun) > 0) {
             return;
         }

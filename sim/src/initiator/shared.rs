@@ -92,6 +92,8 @@ pub struct Shared {
     pub seed: u64,
     /// How long the target waits for the data of a WRITE before it gives the command up.
     pub initiator_stall: Duration,
+    /// The shortest time that the target may take for that long: its clock may be wrong.
+    pub shortest_stall: Duration,
     /// Bytes of data that WRITEs have to get in that time while buffers are short.
     pub stall_bytes: usize,
     /// Bytes of the buffer pool that one session's WRITEs may hold while their data are on the way.
@@ -119,6 +121,7 @@ impl Shared {
             next_op: Rc::default(),
             seed,
             initiator_stall: Duration::from_secs(60),
+            shortest_stall: Duration::from_secs(60),
             stall_bytes: 4 << 20,
             pool_share_bytes: 32 << 20,
             phase: Rc::new(Cell::new(Phase::Chaos)),

@@ -309,13 +309,15 @@ impl Pipe {
         self.stall_until = self.stall_until.max(until);
     }
 
-    /// Ends a stall, but not a silence.
-    pub(super) fn unstall(&mut self) {
-        if self.stall_until < NEVER {
+    /// Ends a stall, but not a silence; tells whether it did.
+    pub(super) fn unstall(&mut self) -> bool {
+        let ends = self.stall_until < NEVER;
+        if ends {
             self.stall_until = Duration::ZERO;
         }
         self.wake_reader();
         self.wake_writer();
+        ends
     }
 
     /// Ends a silence too: the peer's machine is up again and answers RST.

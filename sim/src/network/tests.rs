@@ -147,6 +147,29 @@ fn stall_delays_one_direction_and_silence_lasts() {
     assert_eq!(times, Ok((3, true)));
 }
 
+/// N15: they are there while the next connection is.
+#[test]
+fn bytes_that_are_held_arrive_after_the_next_connection_was_opened() {
+    let times = run(5, |executor| async move {
+        let network = network(&executor, link(Cut::Nowhere));
+        let clock = executor.clock();
+        let old = network.connect(0).await.expect("it listens");
+        let (stream, _) = network.accept().await;
+        network.hold_until_next(0, Duration::from_secs(2));
+        old.send(vec![1; 10]).await.expect("the window is open");
+        let early = futures_util::future::select(Box::pin(stream.recv()), clock.sleep(Duration::from_secs(5))).await;
+        let held = matches!(early, futures_util::future::Either::Right(_));
+        let new = network.connect(0).await.expect("it listens");
+        new.send(vec![2; 10]).await.expect("the window is open");
+        let (next, _) = network.accept().await;
+        next.recv().await.expect("the new one is not held");
+        let first = clock.now().as_secs();
+        let late = stream.recv().await.expect("they are only late").len();
+        (held, first, late, clock.now().as_secs())
+    });
+    assert_eq!(times, Ok((true, 5, 10, 7)));
+}
+
 #[test]
 fn close_with_unread_data_resets() {
     let end = run(5, |executor| async move {

@@ -1,4 +1,4 @@
-//! The core's own account of its tasks and unit attentions: T1, T2, T7, T8, S4, I10.
+//! The core's own account of its tasks and unit attentions: T1, T2, T7, T8, S3, S4, I10.
 //!
 //! There is a task set for each I_T nexus and logical unit (TST = 001b), so the order of tasks is judged within one.
 
@@ -18,6 +18,10 @@ const FORGOTTEN: Duration = Duration::from_secs(120);
 const GOOD: u8 = 0x00;
 const BUSY: u8 = 0x08;
 const TASK_SET_FULL: u8 = 0x28;
+/// Commands that wait for no data, so that they are ready once they are enabled: TEST UNIT READY, REQUEST SENSE, READ (6),
+/// INQUIRY, MODE SENSE (6), START STOP UNIT, READ CAPACITY (10), READ (10), SYNCHRONIZE CACHE (10), MODE SENSE (10), READ
+/// (16), SYNCHRONIZE CACHE (16), REPORT LUNS and READ (12).
+const READY: [u8; 14] = [0x00, 0x03, 0x08, 0x12, 0x1a, 0x1b, 0x25, 0x28, 0x35, 0x5a, 0x88, 0x91, 0xa0, 0xa8];
 
 /// Task attribute (SAM-5, section 8.9), numbered as on the wire (RFC 7143, section 11.3.1).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -34,6 +38,12 @@ struct Task {
     enabled: bool,
     started: bool,
     touched: Duration,
+    /// It waits for nothing but a worker once it is enabled.
+    ready: bool,
+    /// When it was enabled, in their order.
+    turn: u64,
+    /// Younger ones that were started before it.
+    overtaken: usize,
 }
 
 /// A task set: its tasks from the oldest to the youngest.
@@ -43,6 +53,10 @@ type TaskSet = Vec<Task>;
 #[derive(Debug)]
 pub struct EventOracle {
     task_set_tasks: usize,
+    /// So many younger tasks may start before an older one.
+    overtakers: usize,
+    /// Tasks that were enabled so far.
+    turns: u64,
     connections: BTreeSet<ConnectionId>,
     live: BTreeSet<NexusId>,
     ended: BTreeSet<NexusId>,
@@ -58,6 +72,8 @@ impl EventOracle {
     pub fn new(limits: &Limits) -> Self {
         Self {
             task_set_tasks: limits.task_set_tasks as usize,
+            overtakers: limits.workers as usize,
+            turns: 0,
             connections: BTreeSet::new(),
             live: BTreeSet::new(),
             ended: BTreeSet::new(),
@@ -66,6 +82,11 @@ impl EventOracle {
             now: Duration::ZERO,
             findings: Vec::new(),
         }
+    }
+
+    /// A later process may have as many workers.
+    pub fn allow_workers(&mut self, workers: u32) {
+        self.overtakers = self.overtakers.max(workers as usize);
     }
 
     /// The target's process is gone, with all its tasks and ids; a new one may follow.
@@ -85,7 +106,9 @@ impl EventOracle {
             Event::SessionStarted { nexus, .. } => self.session_started(nexus),
             Event::SessionContinued { nexus, .. } => self.session_continued(nexus),
             Event::SessionEnded { nexus, .. } => self.session_ended(nexus),
-            Event::TaskCreated { nexus, lun, itt, attribute, .. } => self.created(nexus, lun, itt, attribute),
+            Event::TaskCreated { nexus, lun, itt, operation_code, attribute } => {
+                self.created(nexus, lun, itt, operation_code, attribute);
+            }
             Event::TaskEnabled { nexus, lun, itt } => self.enabled(nexus, lun, itt),
             Event::TaskStarted { nexus, lun, itt } => self.started(nexus, lun, itt),
             Event::TaskCompleted { nexus, lun, itt, status } => self.completed(nexus, lun, itt, status),
@@ -167,7 +190,7 @@ impl EventOracle {
         self.attentions.retain(|(owner, _), _| *owner != nexus);
     }
 
-    fn created(&mut self, nexus: NexusId, lun: Lun, itt: Itt, attribute: u8) {
+    fn created(&mut self, nexus: NexusId, lun: Lun, itt: Itt, operation_code: u8, attribute: u8) {
         if !self.live.contains(&nexus) {
             self.find("I10", self.story(nexus, lun, itt, "was created for a nexus that is not there"));
             return;
@@ -181,7 +204,8 @@ impl EventOracle {
         let touched = self.now;
         let set = self.sets.entry((nexus, lun)).or_default();
         let twice = set.iter().any(|task| task.itt == itt);
-        set.push(Task { itt, attribute, enabled: false, started: false, touched });
+        let ready = READY.contains(&operation_code);
+        set.push(Task { itt, attribute, enabled: false, started: false, touched, ready, turn: 0, overtaken: 0 });
         let tasks = set.len();
         if twice {
             self.find("T7", self.story(nexus, lun, itt, "was created while a task with its tag was alive"));
@@ -205,6 +229,8 @@ impl EventOracle {
         let task = &mut rest[0];
         task.touched = self.now;
         let twice = std::mem::replace(&mut task.enabled, true);
+        self.turns += 1;
+        task.turn = self.turns;
         let blocking = match task.attribute {
             Attribute::HeadOfQueue => None,
             Attribute::Ordered => older.first(),
@@ -240,6 +266,28 @@ impl EventOracle {
         };
         if let Some((rule, what)) = wrong {
             self.find(rule, self.story(nexus, lun, itt, what));
+        }
+        self.count_overtaken(nexus, lun, itt);
+    }
+
+    /// S3: a task that is ready is started before more younger ones of its nexus and logical unit are than there are
+    /// workers. HEAD OF QUEUE tasks may pass any.
+    fn count_overtaken(&mut self, nexus: NexusId, lun: Lun, started: Itt) {
+        let most = self.overtakers;
+        let Some(set) = self.sets.get_mut(&(nexus, lun)) else { return };
+        let simple = |task: &&Task| task.itt == started && task.attribute != Attribute::HeadOfQueue;
+        let Some(turn) = set.iter().find(simple).map(|task| task.turn) else { return };
+        let mut starved = None;
+        for older in set.iter_mut().filter(|task| task.ready && task.enabled && !task.started && task.turn < turn) {
+            older.overtaken += 1;
+            // Told once.
+            if older.overtaken == most + 1 {
+                starved = Some(older.itt);
+            }
+        }
+        if let Some(itt) = starved {
+            let what = format!("still waits for a worker, and {} younger ones were started ({most} workers)", most + 1);
+            self.find("S3", self.story(nexus, lun, itt, &what));
         }
     }
 

@@ -3,7 +3,8 @@
 //! | module | judges | rules |
 //! | --- | --- | --- |
 //! | `blocks` | what the initiators read, against what they wrote | B1 to B8 |
-//! | [`events`] | the core's account of its tasks | T1, T2, T7, T8, S4, I10 |
+//! | [`events`] | the core's account of its tasks | T1, T2, T7, T8, S3, S4, I10 |
+//! | `statistics` | the core's own counts, against its events and the wire | S8 |
 //! | [`wire`] | the bytes between the target and its initiators | I1 to I9, T5 to T8, T11 |
 //!
 //! Each rule has a stable id, named in [`Finding::oracle`].
@@ -11,6 +12,7 @@
 mod blocks;
 pub mod events;
 mod self_test;
+mod statistics;
 pub mod wire;
 
 pub use blocks::check_history;

@@ -57,10 +57,15 @@ enum Family {
     Timers,
     Buffers,
     Restart,
+    LateBytes,
+    Rebind,
+    Drift,
+    Jump,
+    Preempt,
 }
 
 /// A new one goes to the end, where it moves no draw of the others.
-const FAMILIES: [Family; 27] = [
+const FAMILIES: [Family; 32] = [
     Family::Cut,
     Family::Window,
     Family::Stall,
@@ -88,6 +93,11 @@ const FAMILIES: [Family; 27] = [
     Family::Timers,
     Family::Buffers,
     Family::Restart,
+    Family::LateBytes,
+    Family::Rebind,
+    Family::Drift,
+    Family::Jump,
+    Family::Preempt,
 ];
 
 impl Plan {
@@ -242,7 +252,7 @@ fn target(draws: &mut Draws) -> TargetPlan {
         text_keys: as_usize(knob(&[48, 128]), default.text_keys),
         text_exchanges: as_u32(knob(&[16, 32]), default.text_exchanges),
         ahs_bytes: as_usize(knob(&[0, 16, 1_020]), default.ahs_bytes),
-        task_management_functions: as_u32(knob(&[12, 64]), default.task_management_functions),
+        task_management_functions: as_u32(knob(&[1, 2, 4, 64]), default.task_management_functions),
         transfer_bytes: as_u32(knob(&[1 << 20, 16 << 20]), default.transfer_bytes),
         transfer_interruptions: as_u32(knob(&[2, 16]), default.transfer_interruptions),
         stop_sessions_ms: knob(&[1_000, 10_000]).unwrap_or(default.stop_sessions_ms),
@@ -390,11 +400,11 @@ fn kind(family: Family, draws: &mut Draws, scale: &Scale) -> FaultKind {
             FaultKind::Flip { initiator, direction, place: *draws.pick(&places), bits: draws.log_between(1, 32) as u32 }
         }
         Family::DiskStray if draws.chance(1, 3) => disk(DiskFault::LostWrite { count }),
-        // Not reads: what one of them saw may be sent back in a VERIFY, whose MISCOMPARE then speaks of blocks that are not
-        // tainted, and the checker of histories does not know that yet.
-        Family::DiskStray => {
-            disk(DiskFault::Misdirected { part: Part::Write, count, distance_bytes: draws.log_between(4_096, 4 * MIB) })
-        }
+        Family::DiskStray => disk(DiskFault::Misdirected {
+            part: *draws.pick(&[Part::Read, Part::Write]),
+            count,
+            distance_bytes: draws.log_between(4_096, 4 * MIB),
+        }),
         Family::DiskRot => {
             let length_bytes = draws.log_between(1, 64 << 10);
             let offset_bytes = draws.below(4 * MIB - length_bytes + 1);
@@ -413,6 +423,15 @@ fn kind(family: Family, draws: &mut Draws, scale: &Scale) -> FaultKind {
             workers: *draws.pick(&[1, 2, 4, 16]),
             command_window: *draws.pick(&[1, 2, 16, 128]),
             write_through: draws.chance(1, 2),
+        },
+        Family::LateBytes => FaultKind::LateBytes { initiator, after_us: draws.log_between(1, 100_000) },
+        Family::Rebind => FaultKind::Rebind { for_us, moves: draws.chance(1, 2) },
+        Family::Drift => FaultKind::Drift { per_mille: *draws.pick(&[950, 990, 1_010, 1_050]), for_us: for_us * 8 },
+        Family::Jump => FaultKind::Jump { by_us: draws.log_between(1_000, 100_000_000) },
+        Family::Preempt => FaultKind::Preempt {
+            who: *draws.pick(&[Panicker::Driver, Panicker::Worker]),
+            count,
+            for_us: draws.log_between(1, 200_000),
         },
         Family::DiskPart => {
             let part = *draws.pick(&[Part::Read, Part::Write]);

@@ -5,13 +5,15 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use quintain_core::event::Event;
+use quintain_core::high_water::Reading;
 
 use crate::chunk::Chunk;
+use crate::cluster::LastWords;
 use crate::initiator::Violation;
 use crate::oracle::Finding;
 use crate::oracle::wire::WireOracle;
 use crate::paths::Paths;
-use crate::plan::Plan;
+use crate::plan::{FaultKind, Plan};
 use crate::runtime::EventSink;
 use crate::tap::Tap;
 use crate::trace::{Entity, Fact, Trace};
@@ -35,7 +37,12 @@ struct Watch {
 
 impl Observers {
     pub(super) fn new(plan: &Plan, violations: Rc<RefCell<Vec<Violation>>>, trace: Rc<RefCell<Trace>>) -> Self {
-        let wire = WireOracle::new(&plan.target.limits());
+        let mut wire = WireOracle::new(&plan.target.limits());
+        for fault in &plan.faults {
+            if let FaultKind::Reconfigure { workers, .. } = fault.kind {
+                wire.allow_workers(workers);
+            }
+        }
         Self {
             watch: Rc::new(RefCell::new(Watch {
                 wire,
@@ -62,13 +69,13 @@ impl Observers {
         }))
     }
 
-    /// Hears of each death of the target's process.
-    pub(super) fn process_ended(&self) -> Rc<dyn Fn()> {
+    /// Hears of each death of the target's process, and what that had counted.
+    pub(super) fn process_ended(&self) -> Rc<LastWords> {
         let watch = self.watch.clone();
-        Rc::new(move || {
+        Rc::new(move |readings: &[_]| {
             let mut watch = watch.borrow_mut();
             let at = watch.at;
-            watch.with(at, WireOracle::process_ended);
+            watch.with(at, |wire| wire.process_ended(readings));
         })
     }
 
@@ -77,9 +84,11 @@ impl Observers {
         self.watch.borrow().paths.seen()
     }
 
-    /// The run is over: what was wrong and has not been told.
-    pub(super) fn finish(&self) -> Vec<Finding> {
-        self.watch.borrow_mut().wire.finish()
+    /// The run is over, and the target's process has counted so much: what was wrong and has not been told.
+    pub(super) fn finish(&self, readings: &[Reading]) -> Vec<Finding> {
+        let wire = &mut self.watch.borrow_mut().wire;
+        wire.judge_statistics(readings);
+        wire.finish()
     }
 }
 

@@ -471,10 +471,14 @@ fn fault_subject(kind: &FaultKind) -> (Option<u32>, Option<u16>, Option<u64>) {
         | FaultKind::Pause { for_us }
         | FaultKind::Freeze { for_us }
         | FaultKind::LateTimers { for_us, .. } => (None, None, Some(for_us)),
-        FaultKind::Reset { initiator, .. }
+        FaultKind::Rebind { for_us, .. } | FaultKind::Drift { for_us, .. } | FaultKind::Preempt { for_us, .. } => {
+            (None, None, Some(for_us))
+        }
+        FaultKind::LateBytes { initiator, .. }
+        | FaultKind::Reset { initiator, .. }
         | FaultKind::ResetLogin { initiator, .. }
         | FaultKind::Flip { initiator, .. } => (Some(initiator), None, None),
-        FaultKind::Panic { .. } | FaultKind::NoBuffer { .. } => (None, None, None),
+        FaultKind::Panic { .. } | FaultKind::NoBuffer { .. } | FaultKind::Jump { .. } => (None, None, None),
         FaultKind::Silence { initiator } => (Some(initiator), None, None),
         FaultKind::Disk { lun, how } => {
             let for_us = match how {

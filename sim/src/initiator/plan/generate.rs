@@ -78,10 +78,16 @@ fn near_a_wrap(draws: &mut Draws) -> u32 {
 }
 
 fn keys(draws: &mut Draws) -> Keys {
+    // In part of the seeds what is legal at its ends (L9).
+    let pinned = |drawn: u64| match drawn % 8 {
+        0 => 512,
+        1 => (1 << 24) - 1,
+        _ => drawn as u32,
+    };
     // A first burst longer than a burst is not allowed, and a default counts as offered.
-    let max_burst = draws.log_between(512, (1 << 24) - 1) as u32;
-    let first_burst = draws.log_between(512, u64::from(max_burst)) as u32;
-    let max_recv = draws.log_between(512, (1 << 24) - 1) as u32;
+    let max_burst = pinned(draws.log_between(512, (1 << 24) - 1));
+    let first_burst = pinned(draws.log_between(512, u64::from(max_burst))).min(max_burst);
+    let max_recv = pinned(draws.log_between(512, (1 << 24) - 1));
     let digest = |draws: &mut Draws| {
         let choice = *draws.pick(&["None", "CRC32C", "CRC32C,None", "None,CRC32C"]);
         draws.chance(2, 3).then(|| choice.to_owned())

@@ -56,6 +56,13 @@ impl Comparison {
             seen.map_or_else(|| (0, vec![Sector::Zero; per_block]), |seen| (seen.lba, seen.sectors.clone()));
         let blocks = blocks.max(1);
         sectors.truncate(if one_block { per_block } else { per_block * blocks as usize });
+        // What nobody can stamp again (a misdirected read saw another place) is not sent again: zeros are.
+        let sent_as = |sector: &mut Sector| {
+            if !matches!(sector, Sector::Written(_)) {
+                *sector = Sector::Zero;
+            }
+        };
+        sectors.iter_mut().for_each(sent_as);
         let sent = sectors.len() / per_block * per_block;
         sectors.truncate(sent);
         let blocks = if one_block {
@@ -165,6 +172,18 @@ mod tests {
         let told = Outcome::Miscompare { sectors: vec![old, old], unlike: None };
         assert_eq!(planned.unequal(&miscompare(576)), Ok(told));
         assert_eq!(planned.equal(), [old, Sector::Garbage]);
+    }
+
+    /// After a misdirected read, a VERIFY sent zeros for the stamps of another place, found some, and said that they were
+    /// those stamps: B4 on sectors that were as they should be (seed 0xb00d9c).
+    #[test]
+    fn stamps_of_another_place_are_compared_as_the_zeros_that_are_sent() {
+        let seen = Seen::read(8, &[Sector::Foreign, Sector::Garbage, Sector::Written(OpId(4))]);
+        let comparison = Comparison::new(Some(&seen), (512, 64), 3, false, None);
+        assert_eq!(comparison.data(1, 0)[..1_024], [0; 1_024]);
+        let told = Outcome::Miscompare { sectors: vec![Sector::Zero], unlike: Some(Sector::Zero) };
+        assert_eq!(comparison.unequal(&miscompare(512)), Ok(told));
+        assert_eq!(comparison.equal(), [Sector::Zero, Sector::Zero, Sector::Written(OpId(4))]);
     }
 
     #[test]

@@ -26,6 +26,8 @@ const CLEAR_TASK_SET: u8 = 4;
 const LOGICAL_UNIT_RESET: u8 = 5;
 const TARGET_WARM_RESET: u8 = 6;
 const TARGET_COLD_RESET: u8 = 7;
+/// A response (RFC 7143, section 11.6.1).
+const FUNCTION_REJECTED: u8 = 255;
 /// When a function for which the target had no room is tried again.
 const AGAIN: Duration = Duration::from_millis(100);
 /// Functions in flight at a time, at most.
@@ -116,6 +118,8 @@ impl Session {
             (2, None) if management.lun.is_some_and(|lun| self.shared.unit(lun).is_none()) => {
                 self.demand = Some(Demand::GiveUp);
             }
+            // As many as the target takes are at work; whether that is so, the wire knows (T6).
+            (FUNCTION_REJECTED, _) => self.try_again(&management.covers, now),
             (response, _) => {
                 let function = management.function;
                 return Err(Breach::new("T6", format!("task management function {function} was answered {response}")));
@@ -131,7 +135,12 @@ impl Session {
         if let Some(reset) = management.reset {
             self.shared.resets.borrow_mut().over(reset);
         }
-        for covered in management.covers {
+        self.try_again(&management.covers, now);
+    }
+
+    /// A function did nothing to the commands that it was to end: who was on the ladder is so again, a little later.
+    fn try_again(&mut self, covers: &[u32], now: Duration) {
+        for &covered in covers {
             if self.tasks.get(covered).is_some_and(|task| !task.has_deadline()) {
                 self.tasks.set_deadline(covered, Some(now + AGAIN));
             }

@@ -173,7 +173,7 @@ impl Session {
         }
         let fits = match command.spec.expect {
             // Whatever it asks for: it is judged when its data are there.
-            _ if (key, code) == DATA_CAME_TOO_LATE => command.can_be_late(now, self.shared.initiator_stall),
+            _ if (key, code) == DATA_CAME_TOO_LATE => command.can_be_late(now, self.shared.shortest_stall),
             _ if (key, code) == DATA_CAME_WRONG => self.flipped_out && command.spec.direction == Some(Direction::Out),
             Expect::Illegal(expected) => key == sense_key::ILLEGAL_REQUEST && code == expected,
             Expect::Compared if key == sense_key::DATA_PROTECT => false,

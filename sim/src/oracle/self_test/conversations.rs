@@ -3,7 +3,7 @@
 use crate::initiator::codec::{NO_TAG, RawPdu, opcode};
 
 use super::Case;
-use super::talk::{Talk, WINDOW, check, data_in, data_out, managed, r2t, reply, residual, response};
+use super::talk::{FUNCTIONS, Talk, WINDOW, check, data_in, data_out, managed, r2t, reply, residual, response};
 
 const F: u8 = 0x80;
 const S: u8 = 0x01;
@@ -15,6 +15,7 @@ const ABORT_TASK_SET: u8 = 2;
 const LOGICAL_UNIT_RESET: u8 = 5;
 const COMPLETE: u8 = 0;
 const NO_TASK: u8 = 1;
+const REJECTED: u8 = 255;
 const TEST_UNIT_READY: u8 = 0x00;
 const INQUIRY: u8 = 0x12;
 
@@ -342,6 +343,11 @@ fn tasks() -> Vec<Case<Talk>> {
     let write_flat =
         || RawPdu::scsi_command(0xa1, 0, 1, 512, &[0x2a, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0]).flat();
     let flat_r2t = || r2t(1, 0, 0, 512).flat();
+    // So many immediate functions, and one that is not.
+    let crowd = |others: u32| {
+        let others = (0..others).fold(Talk::ready(), |talk, at| talk.manages(ABORT_TASK_SET, 20 + at, NO_TAG));
+        others.asks(RawPdu::task_management(ABORT_TASK_SET, 0, 11, NO_TAG, 0))
+    };
     vec![
         good("an abort", aborted().says(managed(2, COMPLETE))),
         good("an abort that the status overtakes", aborted().says(answer()).says(managed(2, COMPLETE))),
@@ -410,6 +416,15 @@ fn tasks() -> Vec<Case<Talk>> {
             "T6",
             "a task does not exist by its other address",
             Talk::ready().reads(1, 512).asks(elsewhere()).says(managed(2, NO_TASK)),
+        ),
+        good(
+            "a function is turned away while as many as the target takes are at work",
+            crowd(FUNCTIONS).says(managed(11, REJECTED)),
+        ),
+        bad(
+            "T6",
+            "a function is turned away while there is room for it",
+            crowd(FUNCTIONS - 1).says(managed(11, REJECTED)),
         ),
         bad("T6", "a task that is there does not exist", aborted().says(managed(2, NO_TASK))),
         bad(

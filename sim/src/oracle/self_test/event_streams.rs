@@ -20,7 +20,7 @@ const POWER_ON: u16 = 0x2900;
 
 /// What the oracle says to `events`, one second after another.
 pub(super) fn findings(events: &[Event]) -> Vec<Finding> {
-    let mut oracle = EventOracle::new(&Limits { task_set_tasks: 4, ..Limits::default() });
+    let mut oracle = EventOracle::new(&Limits { task_set_tasks: 4, workers: 1, ..Limits::default() });
     oracle.event(
         Duration::ZERO,
         &Event::SessionStarted {
@@ -85,7 +85,17 @@ pub(super) fn cases() -> Vec<Case<Vec<Event>>> {
     let waiting = [begun(1, SIMPLE).as_slice(), &[created(2, ORDERED), created(3, SIMPLE)]].concat();
     let forgotten = [begun(1, SIMPLE).as_slice(), &vec![raised(POWER_ON); 130]].concat();
     let many: Vec<_> = (1..=5).map(|itt| created(itt, SIMPLE)).collect();
+    let three = [created(1, SIMPLE), enabled(1), created(2, SIMPLE), enabled(2), created(3, SIMPLE), enabled(3)];
+    let write = Event::TaskCreated { nexus: NEXUS, lun: LUN, itt: Itt(1), operation_code: 0x2a, attribute: SIMPLE };
     vec![
+        case(None, "as many younger tasks as there are workers start first", &[&three, &[started(2), started(1)]]),
+        case(
+            None,
+            "HEAD OF QUEUE tasks pass a waiting one",
+            &[&three[..2], &begun(4, HEAD_OF_QUEUE), &[completed(4)], &begun(5, HEAD_OF_QUEUE)],
+        ),
+        case(None, "younger tasks pass a write without data", &[&[write], &three[1..], &[started(2), started(3)]]),
+        case(Some("S3"), "a task is passed by one after the other", &[&three, &[started(2), completed(2), started(3)]]),
         case(None, "two simple tasks cross", &[&simple, &next, &[completed(2), completed(1)]]),
         case(
             None,

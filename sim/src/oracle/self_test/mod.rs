@@ -2,6 +2,7 @@
 //! and must accept the legal cases that look most like it.
 
 mod conversations;
+mod counts;
 mod event_streams;
 mod histories;
 mod isolation;
@@ -28,6 +29,7 @@ pub fn self_test() -> Result<usize, String> {
     let mut verdicts = vec![];
     verdicts.extend(histories::cases().iter().map(|case| judge(case, &check_history(&case.input.history()))));
     verdicts.extend(event_streams::cases().iter().map(|case| judge(case, &event_streams::findings(&case.input))));
+    verdicts.extend(counts::cases().iter().map(|case| judge(case, &case.input.findings())));
     verdicts.extend(conversations::cases().iter().map(|case| judge(case, &case.input.findings())));
     let cases = verdicts.len();
     let wrong: Vec<_> = verdicts.into_iter().filter_map(Result::err).collect();

@@ -13,6 +13,8 @@ use crate::tap::Tap;
 
 /// The command window of the target in these conversations.
 pub(crate) const WINDOW: u32 = 4;
+/// Task management functions that it takes at a time.
+pub(crate) const FUNCTIONS: u32 = 2;
 /// The first StatSN.
 const FIRST_STAT_SN: u32 = 0xffff_fffe;
 /// The first CmdSN.
@@ -347,7 +349,11 @@ impl Talk {
     }
 
     fn play(&self, most: usize) -> Vec<Finding> {
-        let mut oracle = WireOracle::new(&Limits { command_window: WINDOW, ..Limits::default() });
+        let mut oracle = WireOracle::new(&Limits {
+            command_window: WINDOW,
+            task_management_functions: FUNCTIONS,
+            ..Limits::default()
+        });
         for (second, (connection, step)) in (0..).zip(&self.steps) {
             let at = Duration::from_secs(second);
             match step {

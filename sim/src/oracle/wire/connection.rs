@@ -44,6 +44,8 @@ pub(super) struct Connection {
     requests: BTreeMap<u32, Request>,
     /// Task management functions among them.
     functions: usize,
+    /// Functions of the session's earlier connection may be at work still.
+    goes_on: bool,
     /// Tags that were answered and not used again.
     answered: BTreeSet<u32>,
     /// Tags of tasks that a task management function ended, and that were not used again.
@@ -76,6 +78,7 @@ impl Connection {
             numbers: Numbers::default(),
             requests: BTreeMap::new(),
             functions: 0,
+            goes_on: false,
             answered: BTreeSet::new(),
             aborted: BTreeSet::new(),
             serial: 0,
@@ -212,11 +215,28 @@ impl Connection {
         self.functions += usize::from(is_function(&request));
         let old = self.requests.insert(itt, request);
         self.functions -= usize::from(old.as_ref().is_some_and(is_function));
+        self.crowd(shared.functions_max);
         self.distrusted |= match old {
             None | Some(Request::Text(_)) => false,
             // Whatever the first one was, nobody knows which of the two an answer is for.
             Some(_) => true,
         };
+    }
+
+    /// It goes on with the session of another connection.
+    pub(super) fn goes_on(&mut self) {
+        self.goes_on = true;
+    }
+
+    /// When a function gets its turn is the target's to know, so that any crowd until its answer counts.
+    fn crowd(&mut self, most: usize) {
+        if self.functions > most || self.functions > 0 && self.goes_on {
+            for request in self.requests.values_mut() {
+                if let Request::Management(function) = request {
+                    function.crowded = true;
+                }
+            }
+        }
     }
 
     /// Two commands came with this CmdSN: which of them was taken is not known.
@@ -310,6 +330,7 @@ impl Connection {
             return;
         }
         self.judge_outstanding(shared, report);
+        shared.statistics.answered(pdu);
         let itt = pdu.initiator_task_tag();
         match pdu.opcode() {
             opcode::R2T => self.ready_to_transfer(pdu, &agreement, report),

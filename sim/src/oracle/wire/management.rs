@@ -15,6 +15,7 @@ pub(super) const TARGET_COLD_RESET: u8 = 7;
 /// Responses (RFC 7143, section 11.6.1).
 pub(super) const FUNCTION_COMPLETE: u8 = 0;
 pub(super) const TASK_DOES_NOT_EXIST: u8 = 1;
+pub(super) const FUNCTION_REJECTED: u8 = 255;
 
 /// A task management function that was not answered yet.
 #[derive(Clone, Debug)]
@@ -29,6 +30,8 @@ pub(super) struct Management {
     pub(super) affected: Vec<(u32, u64)>,
     /// ABORT TASK names a command that was answered before the function came, so that there is nothing to abort.
     pub(super) too_late: bool,
+    /// While it waited for its answer there were as many others as the target takes: it may be turned away.
+    pub(super) crowded: bool,
 }
 
 impl Management {
@@ -41,6 +44,7 @@ impl Management {
             ref_cmd_sn: pdu.ref_cmd_sn(),
             affected: Vec::new(),
             too_late: false,
+            crowded: false,
         }
     }
 

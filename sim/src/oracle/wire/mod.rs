@@ -15,11 +15,13 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use quintain_core::event::Event;
+use quintain_core::high_water::Reading;
 use quintain_core::id::{ConnectionId, NexusId};
 use quintain_core::limits::Limits;
 
 use super::Finding;
 use super::events::EventOracle;
+use super::statistics::Statistics;
 use crate::chunk::Chunk;
 use crate::tap::Tap;
 
@@ -59,7 +61,10 @@ struct Names {
 /// What connections have to know of each other.
 #[derive(Debug)]
 struct Shared {
+    statistics: Statistics,
     command_window: u32,
+    /// Task management functions of one session.
+    functions_max: usize,
     /// Those in full feature phase, and those whose connection was lost and that may be gone on with.
     sessions: BTreeMap<SessionName, Session>,
     /// Resets that were asked for and not answered.
@@ -104,7 +109,9 @@ impl WireOracle {
     #[must_use]
     pub fn new(limits: &Limits) -> Self {
         let shared = Shared {
+            statistics: Statistics::default(),
             command_window: limits.command_window,
+            functions_max: limits.task_management_functions as usize,
             sessions: BTreeMap::new(),
             resets: Vec::new(),
             resets_asked: 0,
@@ -115,9 +122,15 @@ impl WireOracle {
         Self { connections, shared, events, names, isolation, findings }
     }
 
+    /// A later process of the target may have as many workers.
+    pub fn allow_workers(&mut self, workers: u32) {
+        self.events.allow_workers(workers);
+    }
+
     /// Takes the next event of the core.
     pub fn event(&mut self, at: Duration, event: &Event) {
         self.events.event(at, event);
+        self.shared.statistics.event(event);
         self.isolate(at, event);
         match *event {
             // The core hears of a connection right after it was accepted.
@@ -129,6 +142,9 @@ impl WireOracle {
             Event::SessionStarted { connection, nexus, .. } | Event::SessionContinued { connection, nexus } => {
                 if let Some(&name) = self.names.connections.get(&connection) {
                     self.names.nexuses.insert(nexus, name);
+                    if matches!(event, Event::SessionContinued { .. }) {
+                        self.with(name, at, |connection, _, _| connection.goes_on());
+                    }
                 }
             }
             Event::ConnectionClosed { connection, why } => self.core_closed(at, connection, why),
@@ -155,14 +171,20 @@ impl WireOracle {
         }
     }
 
-    /// The target's process is gone, by crash, power loss or clean stop; a new one may follow.
-    pub fn process_ended(&mut self) {
+    /// The target's process is gone, by crash, power loss or clean stop, with these counts; a new one may follow.
+    pub fn process_ended(&mut self, readings: &[Reading]) {
+        self.judge_statistics(readings);
         self.connections.clear();
         self.shared.sessions.clear();
         self.shared.resets.clear();
         self.names = Names::default();
         self.isolation = Isolation::default();
         self.events.process_ended();
+    }
+
+    /// S8: what the target's process has counted so far, all shards as one. It begins anew with the next one.
+    pub fn judge_statistics(&mut self, readings: &[Reading]) {
+        self.findings.extend(std::mem::take(&mut self.shared.statistics).judge(readings));
     }
 
     /// Whether anything was found that nobody took.

@@ -4,7 +4,7 @@ use crate::initiator::codec::{NO_TAG, RawPdu};
 
 use super::super::command::{self, Command};
 use super::super::login::Agreement;
-use super::super::management::{ABORT_TASK, FUNCTION_COMPLETE, TASK_DOES_NOT_EXIST};
+use super::super::management::{ABORT_TASK, FUNCTION_COMPLETE, FUNCTION_REJECTED, TASK_DOES_NOT_EXIST};
 use super::super::{Report, Shared};
 use super::{Connection, Request};
 
@@ -186,6 +186,11 @@ impl Connection {
                 for itt in still_there {
                     self.judge_denial(itt, report);
                 }
+            }
+            FUNCTION_REJECTED if !function.crowded => {
+                let story =
+                    format!("function {} ({itt:#x}) was rejected, and there was room for it", function.function);
+                report.add("T6", &story);
             }
             _ => {}
         }
