@@ -148,6 +148,9 @@ enum Command {
         /// How big each run is.
         #[arg(long, value_enum, default_value_t = Profile::Full)]
         profile: Profile,
+        /// In every seed tasks run by priorities that change now and then, and never in any order.
+        #[arg(long)]
+        priorities: bool,
     },
     /// Shows what happened in a run, in short lines; or where two runs part.
     Trace(trace::TraceArgs),
@@ -226,8 +229,9 @@ fn dispatch(command: Command) -> u8 {
         Command::Bisect { plan, good, bad } => bisect::run(&plan, &good, &bad),
         Command::Exhaust { jobs: count, planted } => self_test_first(|| exhaust::run(jobs(count), planted.as_deref())),
         Command::SelfTest => self_test(),
-        Command::Mutants { seeds, seed_base, repeats, only, json, jobs: count, profile } => {
-            let effort = mutants::Effort { seeds, seed_base, repeats: repeats.get(), jobs: jobs(count), profile };
+        Command::Mutants { seeds, seed_base, repeats, only, json, jobs: count, profile, priorities } => {
+            let (repeats, jobs) = (repeats.get(), jobs(count));
+            let effort = mutants::Effort { seeds, seed_base, repeats, jobs, profile, priorities };
             self_test_first(|| mutants::run(&effort, only.as_deref(), json.as_deref()))
         }
         Command::Timeline(args) => timeline::run(&args),

@@ -5,6 +5,8 @@
 //! virtual time exact (madsim adds a random 50 to 100 ns to each step, and each of its sleeps lasts at least 1 ms),
 //! cheap (a sleep that is dropped leaves nothing behind), and freezable (C4).
 
+mod turns;
+
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::future::poll_fn;
@@ -16,6 +18,9 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use futures_util::FutureExt;
+
+use crate::plan::Schedule;
+use turns::Turns;
 
 /// The clock's resolution. Deadlines within one tick are equal, and fire in any order (C6).
 const TICK_NS: u64 = 1_000;
@@ -59,8 +64,8 @@ where
         let result = catch_unwind(AssertUnwindSafe(|| {
             runtime.block_on(async move {
                 let executor = Executor { state: Rc::default() };
-                let clock = executor.clock();
-                let driver = madsim::task::spawn_local(async move { clock.drive().await });
+                let state = executor.state.clone();
+                let driver = madsim::task::spawn_local(async move { state.drive().await });
                 let main = AssertUnwindSafe(main(executor.clone())).catch_unwind();
                 let result = executor.on_node("world", main).await;
                 // Every task is dropped while madsim still runs: what is left over would never be.
@@ -108,6 +113,19 @@ struct State {
     panic: Slot<String>,
     tasks_alive: Rc<Cell<u64>>,
     nodes: RefCell<Vec<Node>>,
+    turns: Rc<Turns>,
+}
+
+impl State {
+    async fn drive(&self) {
+        loop {
+            // madsim lets time pass only when no task is ready.
+            madsim::time::sleep(Duration::from_secs(1)).await;
+            if !self.turns.give() {
+                self.clock.step();
+            }
+        }
+    }
 }
 
 /// Where a result waits for whoever wants it.
@@ -147,6 +165,11 @@ impl Executor {
     #[must_use]
     pub fn clock(&self) -> Clock {
         self.state.clock.clone()
+    }
+
+    /// From now on tasks run by `schedule`, of which `seed` draws the priorities; before, in any order.
+    pub fn follow(&self, seed: u64, schedule: Schedule) {
+        self.state.turns.follow(seed, schedule);
     }
 
     /// Starts a task on the node of the running task. Its panic ends the task and is reported by
@@ -216,13 +239,19 @@ impl Executor {
     fn guard<F: Future<Output = ()> + 'static>(&self, mut task: Pin<Box<F>>) -> impl Future<Output = ()> + use<F> {
         let state = self.state.clone();
         let alive = Alive::new(state.tasks_alive.clone());
+        let ticket = state.turns.ticket(std::any::type_name::<F>());
         poll_fn(move |cx| {
             let _ = &alive;
-            match catch_unwind(AssertUnwindSafe(|| {
+            if !ticket.may_run(cx.waker()) {
+                return Poll::Pending;
+            }
+            let stepped = catch_unwind(AssertUnwindSafe(|| {
                 state.running.set(std::any::type_name::<F>());
                 state.clock.count_step(std::any::type_name::<F>());
                 task.as_mut().poll(cx)
-            })) {
+            }));
+            ticket.stepped();
+            match stepped {
                 Ok(poll) => poll,
                 Err(payload) if payload.is::<PlannedPanic>() => {
                     LAST_PANIC.take();
@@ -344,14 +373,6 @@ impl Clock {
         // Only the step that reaches it fails, so that whoever looks at the panic can still run.
         let livelock = state.steps_here.get() == STEPS_PER_INSTANT_MAX;
         assert!(!livelock, "livelock: tasks run for ever and no time passes, {task} among them");
-    }
-
-    async fn drive(self) {
-        loop {
-            // madsim lets time pass only when no task is ready.
-            madsim::time::sleep(Duration::from_secs(1)).await;
-            self.step();
-        }
     }
 
     /// Goes to the next deadline and wakes all that wait for it.

@@ -127,6 +127,7 @@ fn plan(seed: u64, verbs: Vec<Verb>) -> Plan {
         story: None,
         finds: None,
         warm_up_us: 0,
+        schedule: None,
         buggify: Vec::new(),
         core: None,
         ending: Ending::AuditThenPowerLoss,

@@ -45,6 +45,9 @@ pub struct Plan {
     /// How the run ends.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub ending: Ending,
+    /// In which order tasks run that are ready; if not given, any of them runs next.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schedule: Option<Schedule>,
     /// Where core may take the unlikely way, by the names of the catalogue.
     #[serde(default, with = "crate::buggify::names", skip_serializing_if = "Vec::is_empty")]
     pub buggify: Vec<Site>,
@@ -105,6 +108,22 @@ pub enum Ending {
     Crash,
     /// Clean stop and power loss right after the chaos.
     CleanStop,
+}
+
+/// Tasks run by priorities, which are drawn anew for each span of steps (P8).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Schedule {
+    /// So often within a span the task that has just run is put back behind all others.
+    pub changes: u32,
+    /// Steps of a span.
+    pub span_steps: u64,
+}
+
+impl Default for Schedule {
+    fn default() -> Self {
+        Self { changes: 1, span_steps: 10_000 }
+    }
 }
 
 /// What stays broken (S2). It concerns its logical unit, or its initiator, and nothing else.

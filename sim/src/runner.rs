@@ -72,6 +72,9 @@ pub fn run(plan: &Plan, options: Options) -> Verdict {
     let result = executor::run(seed, limit, move |executor| async move {
         let bug = plan.planted.as_deref().map(|name| planted_bug(name).expect("the command line checked the name"));
         planted::select(bug);
+        if let Some(schedule) = plan.schedule {
+            executor.follow(seed, schedule);
+        }
         Run::new(plan, executor, options.watch).play().await
     });
     let message = match result {

@@ -1,6 +1,6 @@
 //! One plan is one run: the trace hash is the same each time, alone or among others.
 
-use quintain_sim::plan::{Plan, Profile};
+use quintain_sim::plan::{Plan, Profile, Schedule};
 use quintain_sim::runner::{self, Options};
 use quintain_sim::verdict::Verdict;
 
@@ -20,6 +20,18 @@ fn same_plan_gives_the_same_trace_alone_and_among_jobs() {
         assert!(verdict.trace_hash != 0 && verdict.stats.good > 0, "seed {seed}: {:?}", verdict.stats);
     }
     assert_eq!(alone, among);
+}
+
+#[test]
+fn run_by_priorities_is_repeatable_passes_and_is_another() {
+    for seed in 0..6 {
+        let plan = Plan { schedule: Some(Schedule::generate(seed)), ..Plan::generate(seed, Profile::Lite) };
+        let (one, other) = (runner::run(&plan, Options::default()), runner::run(&plan, Options::default()));
+        assert_eq!(one.failures, [], "seed {seed}");
+        assert_eq!(one, other);
+        let in_any_order = runner::run(&Plan { schedule: None, ..plan }, Options::default());
+        assert_ne!(one.trace_hash, in_any_order.trace_hash);
+    }
 }
 
 #[test]

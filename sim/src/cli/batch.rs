@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::record::Outcome;
 use super::shard::Shard;
-use crate::plan::{Plan, Profile};
+use crate::plan::{Plan, Profile, Schedule};
 use crate::random::Draws;
 use crate::runner::{self, Options};
 use crate::verdict::{Failure, Verdict};
@@ -25,6 +25,8 @@ pub(super) struct Batch {
     pub(super) jobs: usize,
     pub(super) profile: Profile,
     pub(super) planted: Option<String>,
+    /// Tasks run by priorities in every seed.
+    pub(super) priorities: bool,
     /// Stop when there are so many fingerprints.
     pub(super) failures: usize,
     /// Stop when so many seeds in a row brought nothing new.
@@ -58,7 +60,8 @@ impl Batch {
         planted: Option<String>,
     ) -> Self {
         let (shard, seeds) = (Shard::WHOLE, Some(seeds));
-        Self { seeds, seed_base, shard, jobs, profile, planted, failures: 1, until_stable: None, time: None }
+        let (failures, until_stable, time) = (1, None, None);
+        Self { seeds, seed_base, shard, jobs, profile, planted, priorities: false, failures, until_stable, time }
     }
 
     /// Its seeds.
@@ -68,7 +71,11 @@ impl Batch {
 
     /// The plan of one of its seeds.
     pub(super) fn plan(&self, seed: u64) -> Plan {
-        Plan { planted: self.planted.clone(), ..Plan::generate(seed, self.profile) }
+        let mut plan = Plan { planted: self.planted.clone(), ..Plan::generate(seed, self.profile) };
+        if self.priorities {
+            plan.schedule = Some(Schedule::generate(seed));
+        }
+        plan
     }
 
     fn has_ended(&self, outcome: &Outcome) -> Option<Ended> {

@@ -31,6 +31,8 @@ pub(super) struct Effort {
     pub(super) jobs: usize,
     /// How big each run is.
     pub(super) profile: Profile,
+    /// Tasks run by priorities in every seed.
+    pub(super) priorities: bool,
 }
 
 /// How one bug fared.
@@ -71,11 +73,11 @@ pub(super) fn run(effort: &Effort, only: Option<&str>, json: Option<&Path>) -> u
 
 fn measure(entry: &'static Entry, effort: &Effort, seed_base: u64) -> Try {
     let before = cpu_time();
-    let &Effort { seeds, jobs, profile, .. } = effort;
+    let &Effort { seeds, jobs, profile, priorities, .. } = effort;
     let (mut ran, mut from, mut found) = (0, seed_base, None);
     while found.is_none() && ran < seeds {
         let planted = Some(entry.name.to_owned());
-        let batch = Batch::first_failure(seeds - ran, from, jobs, profile, planted);
+        let batch = Batch { priorities, ..Batch::first_failure(seeds - ran, from, jobs, profile, planted) };
         let mut outcome = Outcome::default();
         sweep(&batch, &mut outcome, &AtomicBool::new(false), |_| ());
         ran += outcome.seeds;
@@ -83,7 +85,8 @@ fn measure(entry: &'static Entry, effort: &Effort, seed_base: u64) -> Try {
             break;
         };
         // A seed that fails without the bug, too, says nothing about it.
-        if runner::run(&Plan::generate(seed, profile), Options::default()).failures.is_empty() {
+        let sound = Plan { planted: None, ..batch.plan(seed) };
+        if runner::run(&sound, Options::default()).failures.is_empty() {
             found = Some(oracle);
         }
         from = seed.wrapping_add(1);
@@ -200,7 +203,7 @@ fn as_json(rows: &[Row], effort: &Effort) -> String {
             })
         })
         .collect();
-    let Effort { seeds, seed_base, repeats, jobs, profile } = effort;
+    let Effort { seeds, seed_base, repeats, jobs, profile, priorities } = effort;
     let all = json!({
         "version": env!("CARGO_PKG_VERSION"),
         "profile": profile.name(),
@@ -208,6 +211,7 @@ fn as_json(rows: &[Row], effort: &Effort) -> String {
         "seed_base": format!("{seed_base:#x}"),
         "repeats": repeats,
         "jobs": jobs,
+        "priorities": priorities,
         "bugs": bugs,
     });
     format!("{all:#}\n")

@@ -107,6 +107,7 @@ impl Job {
             jobs: jobs(count),
             profile,
             planted: planted.clone(),
+            priorities: false,
             failures: failures.unwrap_or(if keep_going { FAILURES } else { 1 }),
             until_stable,
             time: time.map(Duration::from_secs),

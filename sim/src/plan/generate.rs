@@ -1,7 +1,7 @@
 //! From a seed to a plan.
 
 use super::{
-    Broken, Ending, Fault, FaultKind, Occasion, Panicker, Plan, Profile, TARGET_NAME, TargetPlan, Trigger,
+    Broken, Ending, Fault, FaultKind, Occasion, Panicker, Plan, Profile, Schedule, TARGET_NAME, TargetPlan, Trigger,
     UnitKind, UnitPlan,
 };
 use crate::buggify::{CATALOGUE, Entry, Site};
@@ -127,6 +127,7 @@ impl Plan {
                 }
             }
         }
+        let schedule = Draws::new(seed, "plan-order", 0).chance(1, 4).then(|| Schedule::generate(seed));
         let (planted, story, finds) = (None, None, None);
         Self {
             seed,
@@ -136,6 +137,7 @@ impl Plan {
             finds,
             warm_up_us,
             ending,
+            schedule,
             buggify: sites(seed),
             core,
             target,
@@ -154,6 +156,15 @@ fn sites(seed: u64) -> Vec<Site> {
     }
     let drawn = |entry: &&Entry| Draws::new(seed, "plan-buggify", key_of(entry.name)).chance(1, 4);
     CATALOGUE.iter().filter(drawn).map(|entry| entry.site).collect()
+}
+
+impl Schedule {
+    /// The one of `seed`, should it have one.
+    #[must_use]
+    pub fn generate(seed: u64) -> Self {
+        let mut draws = Draws::new(seed, "plan-schedule", 0);
+        Self { changes: draws.between(1, 5) as u32, span_steps: draws.log_between(100, 100_000) }
+    }
 }
 
 fn scale(profile: Profile, draws: &mut Draws) -> Scale {
