@@ -2,6 +2,7 @@ use toml::Table;
 
 use super::edits::{self, Pass};
 use super::*;
+use crate::buggify::CATALOGUE;
 use crate::plan::Profile;
 
 /// Not a limit: what a test finds must not depend on how fast it is.
@@ -48,9 +49,9 @@ fn without_time_the_plan_stays_what_it_was() {
 
 #[test]
 fn every_edit_changes_what_it_names_and_nothing_else() {
-    let plan = Plan::generate(7, Profile::Swarm);
+    let sites = [CATALOGUE[3].site, CATALOGUE[8].site];
+    let plan = Plan { buggify: sites.to_vec(), ..Plan::generate(7, Profile::Swarm) };
     let tree = Table::try_from(&plan).expect("a plan is a table");
-    assert!(!plan.buggify.is_empty(), "a plan with some of everything");
     for pass in [Pass::Faults, Pass::Choices, Pass::Operations, Pass::Nodes] {
         for edit in edits::of(&tree, pass) {
             let smaller = edits::apply(&tree, std::slice::from_ref(&edit));
@@ -63,6 +64,9 @@ fn every_edit_changes_what_it_names_and_nothing_else() {
             assert!(parts(&smaller) < parts(&plan), "{edit:?}");
         }
     }
+    let told: Vec<_> = edits::of(&tree, Pass::Choices).iter().map(|edit| edit.told(&tree)).collect();
+    let sites = sites.map(|site| format!("buggify: {}", CATALOGUE[site as usize].name));
+    assert_eq!(told, sites);
     let all = edits::apply(&tree, &edits::of(&tree, Pass::Operations));
     let all = Plan::deserialize(all).expect("a plan without steps is a plan");
     assert_eq!(Size::of(&all).operations, 0);
