@@ -71,8 +71,8 @@ impl<R: Runtime> Medium<R> {
             if durable && error != BackendError::Unfinished {
                 self.remember_failure(error);
             }
-            // That it takes no writes would say that it holds nothing of this one.
-            let refused_midway = partly && error == BackendError::ReadOnly;
+            // That it takes no writes, or is not there, would say that it holds nothing of this one.
+            let refused_midway = partly && matches!(error, BackendError::ReadOnly | BackendError::Gone);
             let told = if refused_midway { BackendError::Unfinished } else { error };
             return if planted!(WriteErrorGood) && !durable { Ok(()) } else { Err(told) };
         }

@@ -281,6 +281,17 @@ fn device_that_is_gone_is_not_ready_and_what_comes_back_may_be_another() {
     assert_eq!(check(&bench.run(&write_10(0, 1), &[7; 512])), write_error());
 }
 
+/// NOT READY was the answer to a write whose first blocks were on the disk.
+#[test]
+fn write_in_the_middle_of_which_the_device_goes_is_no_refusal() {
+    let bench = Bench::new(IoMode::WriteBack);
+    bench.disk.shorten_next(DiskVerb::Write, 512);
+    bench.disk.fail_next(DiskVerb::Write, ENXIO);
+    assert_eq!(check(&bench.run(&write_10(0, 2), &[7; 1_024])), write_error());
+    bench.disk.fail_next(DiskVerb::Write, ENXIO);
+    assert_eq!(check(&bench.run(&write_10(0, 1), &[7; 512])), fixed(2, 0x0400), "nothing of this one is there");
+}
+
 /// Systems tell everybody who waits for the medium, not only the one whose blocks found no space.
 #[test]
 fn flush_that_hears_of_a_full_store_fails_once_where_nothing_else_was_lost() {
