@@ -17,6 +17,8 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 
+use crate::planted::planted;
+
 /// The clock's resolution. Deadlines within one tick are equal, and fire in any order (C6).
 const TICK_NS: u64 = 1_000;
 /// Task steps without any progress of time that count as a livelock.
@@ -364,7 +366,8 @@ impl Clock {
             return;
         };
         state.idle.set(false);
-        let now_ns = first_ns.max(state.now_ns.get());
+        let leak = if planted!(ClockLeaks) { TICK_NS * (real_time_ns() / 64 % 2) } else { 0 };
+        let now_ns = first_ns.max(state.now_ns.get()) + leak;
         state.now_ns.set(now_ns);
         while let Some(entry) = timers.first_entry() {
             if entry.key().0 > now_ns {
@@ -373,6 +376,12 @@ impl Clock {
             entry.remove().wake();
         }
     }
+}
+
+/// What no run may depend on.
+fn real_time_ns() -> u64 {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    time.tv_nsec.unsigned_abs()
 }
 
 /// Waits for a point in virtual time.

@@ -16,6 +16,7 @@
 //! | [`pcap`], [`timeline`] | the simulated wire as a capture; a run as a page |
 //! | [`oracle`] | what judges it |
 //! | [`paths`] | what of core a run went through |
+//! | [`strikes`] | whether each kind of fault does something |
 //! | [`random`] | keyed draws |
 //! | [`cli`] | `cargo sim` |
 #![forbid(unsafe_code)]
@@ -34,11 +35,13 @@ pub mod oracle;
 pub mod paths;
 pub mod pcap;
 pub mod plan;
+mod planted;
 pub mod probes;
 pub mod random;
 pub mod runner;
 pub mod runtime;
 pub mod shrink;
+pub mod strikes;
 pub mod tap;
 pub mod timeline;
 pub mod trace;

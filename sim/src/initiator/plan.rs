@@ -662,6 +662,8 @@ pub enum Attack {
     PduDribbled,
     /// ABORT TASK of a task of which one function has said that it is over while another one is still at work.
     AbortConfirmed,
+    /// Text requests with the C bit and without data, over and over.
+    TextEmpty,
 }
 
 impl Attack {
@@ -724,6 +726,7 @@ impl Attack {
         Self::AbortUnsent,
         Self::PduDribbled,
         Self::AbortConfirmed,
+        Self::TextEmpty,
     ];
 }
 

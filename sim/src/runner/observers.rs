@@ -35,7 +35,8 @@ struct Watch {
 
 impl Observers {
     pub(super) fn new(plan: &Plan, violations: Rc<RefCell<Vec<Violation>>>, trace: Rc<RefCell<Trace>>) -> Self {
-        let wire = WireOracle::new(&plan.target.limits());
+        let mut wire = WireOracle::new(&plan.target.limits());
+        wire.allow(plan.faults.iter().map(|fault| fault.kind.standstill()).sum());
         Self {
             watch: Rc::new(RefCell::new(Watch {
                 wire,

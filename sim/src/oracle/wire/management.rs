@@ -1,5 +1,7 @@
 //! Task management functions (RFC 7143, sections 11.5 and 11.6): T5 and T6.
 
+use std::time::Duration;
+
 use crate::initiator::codec::RawPdu;
 use crate::initiator::codec::serial::before;
 
@@ -29,10 +31,12 @@ pub(super) struct Management {
     pub(super) affected: Vec<(u32, u64)>,
     /// ABORT TASK names a command that was answered before the function came, so that there is nothing to abort.
     pub(super) too_late: bool,
+    /// When the target began it, as far as that is known: an immediate one begins when it comes.
+    pub(super) began: Option<Duration>,
 }
 
 impl Management {
-    pub(super) fn new(pdu: &RawPdu) -> Self {
+    pub(super) fn new(pdu: &RawPdu, at: Duration) -> Self {
         Self {
             function: pdu.task_management_function(),
             lun: pdu.logical_unit(),
@@ -41,6 +45,7 @@ impl Management {
             ref_cmd_sn: pdu.ref_cmd_sn(),
             affected: Vec::new(),
             too_late: false,
+            began: pdu.is_immediate().then_some(at),
         }
     }
 
