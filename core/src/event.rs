@@ -154,6 +154,8 @@ pub enum Event {
     TaskManagementCompleted {
         /// Its nexus.
         nexus: NexusId,
+        /// Its own tag.
+        itt: Itt,
         /// Function as on the wire (RFC 7143, section 11.5.1).
         function: u8,
         /// Response as on the wire (RFC 7143, section 11.6.1).

@@ -35,6 +35,10 @@ pub struct Entry {
     pub story: &'static str,
 }
 
+/// The class of bugs in the simulator itself.
+#[cfg(simulation)]
+pub const SIMULATOR: &str = "simulator";
+
 #[cfg(simulation)]
 catalogue! {
     "framing" {
@@ -43,6 +47,8 @@ catalogue! {
         DigestSkipsPadding "digest-skips-padding": "The data digest leaves the padding out.",
         HeaderDigestUnchecked "header-digest-unchecked": "A header whose digest is wrong is taken as it is.",
         DataDigestUnchecked "data-digest-unchecked": "Data whose digest is wrong are taken as they are.",
+        DigestApart "digest-apart": "A data digest that comes in a segment of its own is taken for the next header.",
+        StrangerCrashes "stranger-crashes": "A PDU other than a login request on a fresh connection breaks an invariant.",
     }
     "sequence numbers" {
         WindowOffByOne "window-off-by-one": "A command one past MaxCmdSN is accepted.",
@@ -53,6 +59,7 @@ catalogue! {
         TttReserved "ttt-reserved": "The Target Transfer Tag takes the reserved value before it wraps.",
         DeadlineWraps "deadline-wraps": "What an initiator owes is timed in 32 bits of milliseconds.",
         StatSnInherited "stat-sn-inherited": "A connection that takes another's place goes on with its StatSN.",
+        WindowCountsPlainly "window-counts-plainly": "The command window is no window where CmdSN wraps.",
     }
     "data transfer" {
         R2tPastEdtl "r2t-past-edtl": "The last of several R2Ts asks for a block too much.",
@@ -63,13 +70,12 @@ catalogue! {
         SegmentLimitIgnored "segment-limit-ignored": "The peer's MaxRecvDataSegmentLength is ignored.",
         DataBehindWrite "data-behind-write": "Data-Out behind a complete WRITE takes its data away.",
         NegotiationTakesMaximum "negotiation-takes-maximum": "Burst lengths are negotiated to the larger value.",
+        ImmediateAskedAgain "immediate-asked-again": "R2Ts ask again for what came as immediate data.",
+        StatusDataOffset "status-data-offset": "The last Data-In has no buffer offset.",
     }
     "abort" {
         ZombieWrite "zombie-write": "An abort does not wait for a command that a worker has.",
-        AbortForeign "abort-foreign": "ABORT TASK looks among the tasks of the target's first session.",
-        ResetEveryLun "reset-every-lun": "LOGICAL UNIT RESET resets every logical unit.",
         AbortSkipsRunning "abort-skips-running": "ABORT TASK of a running command is confirmed and does nothing.",
-        ReinstatementKeepsOld "reinstatement-keeps-old": "A new login does not wait for the old session's tasks.",
         AbortOfAborted "abort-of-aborted": "A task that another function is aborting is said not to exist.",
         VictimsOneByOne "victims-one-by-one": "An abort of many lets those that wait for the first ones run or be refused.",
         AbortSetTakesYounger "abort-set-takes-younger": "ABORT TASK SET takes along commands that were sent behind it.",
@@ -78,22 +84,35 @@ catalogue! {
         StopHalfDeaf "stop-half-deaf": "A target that stops drops commands and goes on with task management functions.",
         StopAfterAbort "stop-after-abort": "START STOP UNIT stops the logical unit long after its abort.",
         ConfirmsItsOwn "confirms-its-own": "ABORT TASK SET leaves it open what became of tasks that another function took away.",
-        ContinuesWithTasks "continues-with-tasks": "A session goes on over another connection with its old tasks.",
+        EndedAborted "ended-aborted": "ABORT TASK of a task that has ended is confirmed like any other.",
     }
     "isolation" {
         NexusShared "nexus-shared": "All sessions go by one nexus number.",
         ResetTakesForeign "reset-takes-foreign": "LOGICAL UNIT RESET ends other sessions' tasks on every logical unit.",
         ClearResets "clear-resets": "CLEAR TASK SET resets the logical unit for every nexus.",
+        AbortForeign "abort-foreign": "ABORT TASK looks among the tasks of the target's first session.",
+        ResetEveryLun "reset-every-lun": "LOGICAL UNIT RESET resets every logical unit.",
     }
     "ordering" {
         OrderedOvertakes "ordered-overtakes": "An ORDERED task does not wait for older ones.",
         HeadOfQueueLast "head-of-queue-last": "A HEAD OF QUEUE task waits like any other.",
+        SimpleOvertakes "simple-overtakes": "A SIMPLE task does not wait for older ORDERED ones.",
+        OrderedInPairs "ordered-in-pairs": "An ORDERED task runs beside the one before it.",
+        HeadNotAwaited "head-not-awaited": "What comes behind a HEAD OF QUEUE task does not wait for its end.",
     }
     "unit attention" {
         AttentionForeign "attention-foreign": "The first unit attention of a nexus goes to another one.",
         UnitAttentionTwice "unit-attention-twice": "A unit attention is reported twice.",
         UnitAttentionNever "unit-attention-never": "A unit attention is never established.",
         ContinuesWithAttention "continues-with-attention": "A session that goes on is told that it was lost.",
+        InquiryTellsAttention "inquiry-tells-attention": "INQUIRY reports and clears unit attentions.",
+    }
+    "recovery" {
+        ReinstatementKeepsOld "reinstatement-keeps-old": "A new login does not wait for the old session's tasks.",
+        ContinuesWithTasks "continues-with-tasks": "A session goes on over another connection with its old tasks.",
+        DisownedUnfenced "disowned-unfenced": "The blocks of a WRITE that the back end never finished are not fenced.",
+        AbortEndless "abort-endless": "An abort waits for its back end without end.",
+        VanishedPeerKept "vanished-peer-kept": "A peer that does not answer a NOP-In is asked again and again.",
     }
     "durability" {
         AckBeforeFlush "ack-before-flush": "SYNCHRONIZE CACHE answers GOOD before the flush is done.",
@@ -111,8 +130,12 @@ catalogue! {
         LbaCheckWraps "lba-check-wraps": "The check of LBA plus length wraps around.",
         UnmappedLunServed "unmapped-lun-served": "A LUN that is not mapped is served by LUN 0.",
     }
-    "inventory" {
+    "parameter data" {
         AbsentCommandListed "absent-command-listed": "REPORT SUPPORTED OPERATION CODES names a command that is not there.",
+        CapacityCountsBlocks "capacity-counts-blocks": "READ CAPACITY tells the number of blocks and not the last one.",
+        ModePageSwapped "mode-page-swapped": "A mode page has its length where its code belongs.",
+        LunsCountedOnce "luns-counted-once": "REPORT LUNS tells the number of its entries where their bytes belong.",
+        AllocationIgnored "allocation-ignored": "Parameter data come whole, whatever the allocation length.",
     }
     "concurrency" {
         UnitTakesWorkers "unit-takes-workers": "One logical unit may occupy every worker.",
@@ -135,6 +158,22 @@ catalogue! {
         SessionCycle "session-cycle": "A session that ends keeps the commands that waited for a gap, and they keep it.",
         RefusalUncounted "refusal-uncounted": "What is refused for a full queue or task set is answered and not counted.",
         WindowLeaks "window-leaks": "Now and then a command keeps its place in the window.",
+        NoBufferGood "no-buffer-good": "A WRITE for which there is no buffer is answered GOOD.",
+        TimersOutlive "timers-outlive": "The timers of a connection go on when it is closed.",
+        EmptyTextUncounted "empty-text-uncounted": "Text requests without data do not count, and go on without end.",
+        PlaceKept "place-kept": "A connection that ends before its login does keeps its place.",
+    }
+    // Faults of the simulator itself, planted in its own code: what is to find them is its self-test, a second run (S7), or
+    // the other oracles.
+    "simulator" {
+        CutNever "cut-never": "A stream that is to be cut is not.",
+        PowerLossKeeps "power-loss-keeps": "A power loss keeps all that was in the caches.",
+        FlushLieUntold "flush-lie-untold": "A flush that lies does not tell the history.",
+        ClockLeaks "clock-leaks": "Real time leaks into virtual time.",
+        DrawShared "draw-shared": "Disks draw from one generator for all runs.",
+        OracleOff "oracle-off": "The oracle of durability is switched off.",
+        EventDropped "event-dropped": "Now and then the history lacks that a command was sent.",
+        TraceUnhashed "trace-unhashed": "What disks do is not in the hash of the trace.",
     }
 }
 

@@ -109,6 +109,7 @@ catalogue! {
     WorkerReplaced "worker-replaced": "A worker that broke an invariant was replaced.",
     // What only the simulator knows.
     PowerLossTears "power-loss-tears": "Power was lost with a write of several sectors in flight.",
+    PowerLossLoses "power-loss-loses": "Power was lost, and with it what a disk had not made durable.",
     PowerLossInFlush "power-loss-in-flush": "Power was lost with a flush under way.",
     DeathInLogin "death-in-login": "The process died with a connection in login phase.",
     HungUntilHealed "hung-until-healed": "A disk did not end an operation until the faults stopped.",

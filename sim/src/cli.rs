@@ -36,6 +36,7 @@ use quintain_core::planted;
 use crate::oracle;
 use crate::plan::{Plan, Profile, parse_seed};
 use crate::shrink::Budget;
+use crate::strikes;
 
 /// All is well.
 const EXIT_OK: u8 = 0;
@@ -143,7 +144,8 @@ enum Command {
         #[arg(long, value_parser = planted_name)]
         planted: Option<String>,
     },
-    /// Checks the checker: planted anomalies must be rejected, good histories accepted.
+    /// Checks the checker: planted anomalies must be rejected, good histories accepted. And each kind of fault has to do
+    /// something.
     SelfTest,
     /// Measures the simulator's power: how many seeds until each planted bug is found.
     Mutants {
@@ -266,7 +268,7 @@ fn dispatch(command: Command) -> u8 {
         }
         Command::Bisect { plan, good, bad } => bisect::run(&plan, &good, &bad),
         Command::Exhaust { jobs: count, planted } => self_test_first(|| exhaust::run(jobs(count), planted.as_deref())),
-        Command::SelfTest => self_test(),
+        Command::SelfTest => self_test_first(faults_strike),
         Command::Mutants { seeds, seed_base, repeats, only, json, jobs: count, profile, priorities } => {
             let (repeats, jobs) = (repeats.get(), jobs(count));
             let effort = mutants::Effort { seeds, seed_base, repeats, jobs, profile, priorities };
@@ -300,6 +302,20 @@ fn self_test() -> u8 {
         }
         Err(story) => {
             println!("self-test: the checker is wrong (S10)\n{story}");
+            EXIT_CHECKER
+        }
+    }
+}
+
+/// Each kind of fault does something: too slow to come before each run.
+fn faults_strike() -> u8 {
+    match strikes::check(None) {
+        Ok(kinds) => {
+            println!("self-test: each of {kinds} kinds of fault does something");
+            EXIT_OK
+        }
+        Err(story) => {
+            println!("self-test: the simulator is wrong (S9)\n{story}");
             EXIT_CHECKER
         }
     }

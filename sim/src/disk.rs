@@ -28,6 +28,7 @@ use serde::{Deserialize, Serialize};
 use crate::executor::Clock;
 use crate::history::{Event, History};
 use crate::plan::Occasion;
+use crate::planted::planted;
 use crate::probes::{self, Probe};
 use crate::random::Draws;
 use crate::runtime::{Events, SimBuf};
@@ -262,14 +263,18 @@ impl SimDisk {
                 state.land_partly(operation.offset_bytes, bytes, sector, 1);
             }
         }
-        let keep = state.draws.below(3);
+        let keep = if planted!(PowerLossKeeps) { 2 } else { state.draws.below(3) };
         let State { durable, volatile, draws, .. } = &mut *state;
         volatile.lose(durable, sector, || match keep {
             0 => false,
             1 => draws.chance(1, 2),
             _ => true,
         });
-        state.current = state.durable.clone();
+        let left = state.durable.clone();
+        let lost = std::mem::replace(&mut state.current, left);
+        if lost != state.current {
+            probes::hit(Probe::PowerLossLoses);
+        }
     }
 
     /// The target's process that is up was told of a write or a flush that failed: it may take no more writes.
@@ -549,10 +554,10 @@ impl Device {
         }
         let lies = state.faults.flush_lies();
         for write in state.volatile.take_below(covers) {
-            if lies {
-                self.taint(write.offset_bytes, write.bytes.len());
-            } else {
+            if !lies {
                 state.durable.write(write.offset_bytes, &write.bytes, write.number);
+            } else if !planted!(FlushLieUntold) {
+                self.taint(write.offset_bytes, write.bytes.len());
             }
         }
     }

@@ -20,6 +20,7 @@ use std::time::Duration;
 use futures_util::FutureExt;
 
 use crate::plan::Schedule;
+use crate::planted::planted;
 use turns::Turns;
 
 /// The clock's resolution. Deadlines within one tick are equal, and fire in any order (C6).
@@ -251,6 +252,9 @@ impl Executor {
         let mut held: Option<Sleep> = None;
         poll_fn(move |cx| {
             let _ = &alive;
+            if !ticket.may_run(cx.waker()) {
+                return Poll::Pending;
+            }
             if held.is_none() {
                 held = state.held_up(std::any::type_name::<F>());
             }
@@ -259,9 +263,6 @@ impl Executor {
                     return Poll::Pending;
                 }
                 held = None;
-            }
-            if !ticket.may_run(cx.waker()) {
-                return Poll::Pending;
             }
             let stepped = catch_unwind(AssertUnwindSafe(|| {
                 state.running.set(std::any::type_name::<F>());
@@ -413,7 +414,8 @@ impl Clock {
             return;
         };
         state.idle.set(false);
-        let now_ns = first_ns.max(state.now_ns.get());
+        let leak = if planted!(ClockLeaks) { TICK_NS * (real_time_ns() / 64 % 2) } else { 0 };
+        let now_ns = first_ns.max(state.now_ns.get()) + leak;
         state.now_ns.set(now_ns);
         while let Some(entry) = timers.first_entry() {
             if entry.key().0 > now_ns {
@@ -422,6 +424,12 @@ impl Clock {
             entry.remove().wake();
         }
     }
+}
+
+/// What no run may depend on.
+fn real_time_ns() -> u64 {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    time.tv_nsec.unsigned_abs()
 }
 
 /// Waits for a point in virtual time.

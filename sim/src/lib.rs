@@ -17,6 +17,7 @@
 //! | [`oracle`] | what judges it |
 //! | [`paths`] | what of core a run went through |
 //! | [`probes`], [`buggify`] | rare moments that core tells, unlikely choices that it makes |
+//! | [`strikes`] | whether each kind of fault does something |
 //! | [`random`] | keyed draws |
 //! | [`cli`] | `cargo sim` |
 #![forbid(unsafe_code)]
@@ -38,11 +39,13 @@ pub mod oracle;
 pub mod paths;
 pub mod pcap;
 pub mod plan;
+mod planted;
 pub mod probes;
 pub mod random;
 pub mod runner;
 pub mod runtime;
 pub mod shrink;
+pub mod strikes;
 pub mod tap;
 pub mod timeline;
 pub mod trace;

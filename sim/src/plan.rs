@@ -19,6 +19,9 @@ use crate::history::Unit;
 use crate::initiator::InitiatorPlan;
 use crate::network::{ConnectFault, Cut, Direction, Link, Place};
 
+/// What a clean stop takes besides the time for its commands, in microseconds.
+const STOP_US: u64 = 60_000_000;
+
 /// Name of the simulated target.
 pub const TARGET_NAME: &str = "iqn.2026-01.net.quintain.sim:target";
 
@@ -659,6 +662,20 @@ pub enum FaultKind {
 }
 
 impl FaultKind {
+    /// For how long it may keep the target from doing what it would: its process or its timers stand still, or it does
+    /// nothing new because it stops.
+    #[must_use]
+    pub fn standstill(&self) -> Duration {
+        Duration::from_micros(match *self {
+            Self::Pause { for_us } | Self::Freeze { for_us } | Self::LateTimers { for_us, .. } => for_us,
+            Self::CleanStop { deadline_us, .. } => deadline_us + STOP_US,
+            Self::Preempt { count, for_us, .. } => count * for_us,
+            // A clock that is slow takes longer to come to a deadline.
+            Self::Drift { per_mille, for_us } => for_us * 1_000_u64.saturating_sub(per_mille) / 1_000,
+            _ => 0,
+        })
+    }
+
     /// The fault as a plan has it, on one line.
     #[must_use]
     pub fn to_words(&self) -> String {

@@ -1,8 +1,15 @@
 //! Keyed randomness: a draw is a function of (seed, stream, entity, counter), so that removing one fault from a plan
 //! leaves every other draw where it was.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
+
+use crate::planted::planted;
+
+/// For a planted bug: what no two runs may share.
+static SHARED: AtomicU64 = AtomicU64::new(0);
 
 /// The draws of one entity in one stream, in order.
 #[derive(Clone, Debug)]
@@ -20,6 +27,9 @@ impl Draws {
         key[..8].copy_from_slice(&seed.to_le_bytes());
         key[8..16].copy_from_slice(&entity.to_le_bytes());
         key[16..16 + stream.len()].copy_from_slice(stream.as_bytes());
+        if stream == "disk" && planted!(DrawShared) {
+            key[24..].copy_from_slice(&SHARED.fetch_add(1, Ordering::Relaxed).to_le_bytes());
+        }
         Self { rng: ChaCha8Rng::from_seed(key) }
     }
 

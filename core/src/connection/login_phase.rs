@@ -58,6 +58,9 @@ pub(crate) async fn negotiate<R: Runtime>(
         };
         opening.hear(&chunk);
         if !opening.may_be_login() {
+            if crate::planted!(StrangerCrashes) {
+                unreachable!("the first PDU is a login request");
+            }
             return Err(LoginFailure::Dropped(NOT_A_LOGIN));
         }
         let mut input = &chunk[..];

@@ -111,7 +111,9 @@ impl TextExchange {
 impl Open {
     /// Keeps an exchange within its bounds.
     fn count(&mut self, limits: &Bounds, data: &[u8]) -> Result<(), ProtocolError> {
-        self.requests += 1;
+        if !(crate::planted!(EmptyTextUncounted) && data.is_empty() && self.requests > 0) {
+            self.requests += 1;
+        }
         self.text_bytes = self.text_bytes.saturating_add(data.len());
         let too_many = self.requests > limits.text_exchanges;
         if too_many || self.text_bytes > limits.text_bytes {

@@ -58,7 +58,7 @@ pub(crate) async fn watch<R: Runtime>(session: Rc<Session<R>>) {
                 asked = Some(now);
                 continue;
             }
-            if asked.is_some() {
+            if asked.is_some() && !crate::planted!(VanishedPeerKept) {
                 marks.nop_timeout.meet();
                 crate::probe!(PeerSilent);
                 return connection.abort("no answer to NOP-In");
@@ -72,6 +72,10 @@ pub(crate) async fn watch<R: Runtime>(session: Rc<Session<R>>) {
         let next_look = now + limits.send_stall.min(limits.initiator_stall);
         let dues = [send_due, life_due, pdu_due, session.gap_due(), session.data_due(), Some(next_look)];
         let due = dues.into_iter().flatten().min().unwrap_or(now);
+        if crate::planted!(TimersOutlive) {
+            connection.runtime.sleep(due - now).await;
+            continue;
+        }
         if within(&connection.runtime, due - now, connection.until_closed()).await.is_some() {
             return;
         }

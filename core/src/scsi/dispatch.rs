@@ -96,5 +96,6 @@ async fn on_unit<R: Runtime>(
 /// INQUIRY and REPORT LUNS neither report nor clear unit attentions; REQUEST SENSE returns them as data (SAM-5,
 /// section 5.14.1).
 fn is_exempt_from_unit_attention(cdb: &Cdb) -> bool {
-    matches!(cdb.operation_code(), operation::INQUIRY | operation::REPORT_LUNS | operation::REQUEST_SENSE)
+    let inquiry = cdb.operation_code() == operation::INQUIRY && !planted!(InquiryTellsAttention);
+    inquiry || matches!(cdb.operation_code(), operation::REPORT_LUNS | operation::REQUEST_SENSE)
 }

@@ -35,6 +35,7 @@ impl<R: Runtime> Session<R> {
             if task.state.get() == TaskState::Aborting {
                 let limit =
                     if task.has_worker.get() { self.limits.abort_deadline } else { self.limits.data_out_deadline };
+                let limit = if crate::planted!(AbortEndless) { Duration::from_secs(1 << 30) } else { limit };
                 self.abort_one(task, (start + limit).saturating_sub(runtime.now())).await;
             }
             self.forget(task);

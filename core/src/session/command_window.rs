@@ -52,6 +52,9 @@ impl<T> CommandWindow<T> {
     #[must_use]
     pub fn contains(&self, cmd_sn: SerialNumber) -> bool {
         let room = self.width - self.in_use + u32::from(crate::planted!(WindowOffByOne));
+        if crate::planted!(WindowCountsPlainly) {
+            return cmd_sn.0.checked_sub(self.exp_cmd_sn.0).is_some_and(|ahead| ahead < room);
+        }
         u32::try_from(self.exp_cmd_sn.distance_to(cmd_sn)).is_ok_and(|ahead| ahead < room)
     }
 

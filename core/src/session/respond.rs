@@ -156,7 +156,7 @@ impl<R: Runtime> Session<R> {
                 exp_cmd_sn,
                 max_cmd_sn,
                 data_sn: part.data_sn,
-                buffer_offset: part.range.start as u32,
+                buffer_offset: if crate::planted!(StatusDataOffset) && part.last { 0 } else { part.range.start as u32 },
                 residual: residual.count,
             };
             let bhs = pdu.to_bhs(part.range.len());

@@ -78,7 +78,8 @@ pub(crate) fn plug<R: Runtime>(session: &Session<R>, request: &Request) -> bool 
 /// Answers `request`.
 pub(crate) fn answer<R: Runtime>(session: &Session<R>, request: &Request, response: u8) {
     session.send_management_response(request, response);
-    session.event(&Event::TaskManagementCompleted { nexus: session.nexus, function: request.function, response });
+    let (nexus, itt, function) = (session.nexus, request.itt, request.function);
+    session.event(&Event::TaskManagementCompleted { nexus, itt, function, response });
 }
 
 async fn abort_task<R: Runtime>(session: &Rc<Session<R>>, request: &Request) -> u8 {
@@ -98,7 +99,7 @@ async fn abort_task<R: Runtime>(session: &Rc<Session<R>>, request: &Request) -> 
         session.changed.until(|| (!session.is_aborting(itt)).then_some(())).await;
         return Response::FUNCTION_COMPLETE;
     }
-    Response::TASK_DOES_NOT_EXIST
+    if crate::planted!(EndedAborted) { Response::FUNCTION_COMPLETE } else { Response::TASK_DOES_NOT_EXIST }
 }
 
 async fn abort_task_set<R: Runtime>(session: &Rc<Session<R>>, request: &Request, immediate_before: &[Itt]) -> u8 {

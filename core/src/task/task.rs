@@ -150,6 +150,7 @@ impl<R: Runtime> Task<R> {
         let fence = self
             .logical_unit
             .as_ref()
+            .filter(|_| !crate::planted!(DisownedUnfenced))
             .and_then(|unit| scsi::footprint(&self.cdb, unit.block_bytes()).map(|footprint| unit.fence(footprint)));
         *self.fence.borrow_mut() = fence;
         self.state.set(TaskState::Disowned);

@@ -72,7 +72,7 @@ impl<T: Clone> TaskSet<T> {
     pub fn insert(&mut self, task: T, attribute: Attribute) -> (Age, bool) {
         let enabled = match attribute {
             Attribute::HeadOfQueue => self.tasks.is_empty() || !crate::planted!(HeadOfQueueLast),
-            Attribute::Simple => self.barriers == 0,
+            Attribute::Simple => self.barriers == 0 || crate::planted!(SimpleOvertakes),
             Attribute::Ordered => self.tasks.is_empty() || crate::planted!(OrderedOvertakes),
         };
         crate::probe!(OrderedBehindTwo if attribute == Attribute::Ordered && self.tasks.len() >= 2);
@@ -112,9 +112,10 @@ impl<T: Clone> TaskSet<T> {
             let may = match entry.attribute {
                 Attribute::HeadOfQueue => true,
                 Attribute::Simple => !older_barrier,
-                Attribute::Ordered => position == 0,
+                Attribute::Ordered => position == usize::from(crate::planted!(OrderedInPairs) && older_barrier),
             };
-            older_barrier |= entry.attribute != Attribute::Simple;
+            older_barrier |= entry.attribute == Attribute::Ordered
+                || entry.attribute == Attribute::HeadOfQueue && !crate::planted!(HeadNotAwaited);
             if may && !entry.enabled {
                 entry.enabled = true;
                 enabled.push(entry.task.clone());

@@ -11,7 +11,7 @@ type Page = Box<[u8; PAGE_BYTES]>;
 
 /// Bytes by page; a page that was never written is zero and takes no memory. Each sector knows the number of the
 /// write that it holds, so that an old write that lands late does not undo a newer one.
-#[derive(Clone)]
+#[derive(Clone, PartialEq)]
 pub(super) struct Image {
     pages: Vec<Option<Page>>,
     writers: Vec<u64>,

@@ -109,7 +109,8 @@ impl<W: World> Attacker<'_, W> {
             | Attack::TextFlood
             | Attack::DataBehindWrite
             | Attack::AbortUnsent
-            | Attack::AbortConfirmed => self.order(step).await,
+            | Attack::AbortConfirmed
+            | Attack::TextEmpty => self.order(step).await,
             Attack::CommandInLogin
             | Attack::Garbage
             | Attack::Http

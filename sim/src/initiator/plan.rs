@@ -668,6 +668,8 @@ pub enum Attack {
     DiscoveryForeign,
     /// So many unknown keys that the answer to them does not fit one PDU.
     UnknownKeys,
+    /// Text requests with the C bit and without data, over and over.
+    TextEmpty,
 }
 
 impl Attack {
@@ -732,6 +734,7 @@ impl Attack {
         Self::AbortConfirmed,
         Self::DiscoveryForeign,
         Self::UnknownKeys,
+        Self::TextEmpty,
     ];
 }
 

@@ -5,6 +5,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use crate::history::{Action, Event, History, Nexus, OpId, Unit};
+use crate::planted::planted;
 
 /// Where the run is.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -147,6 +148,9 @@ impl Shared {
     pub(super) fn invoke(&self, op: OpId, nexus: Nexus, lun: u16, action: Action, tag: u32) {
         let event = Event::Invoke { op, nexus, lun, action };
         self.ear.hear(&Heard::Event(&event, Some(tag)));
+        if planted!(EventDropped) && op.0.is_multiple_of(64) {
+            return;
+        }
         self.history.borrow_mut().events.push(event);
     }
 

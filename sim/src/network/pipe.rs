@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::NEVER;
 use crate::chunk::Chunk;
+use crate::planted::planted;
 use crate::random::Draws;
 
 /// The most one read gives, in bytes.
@@ -167,6 +168,7 @@ impl Pipe {
     /// Where the segment ends that begins at `from`; what is at `at` comes behind what was sent before.
     fn next_cut(&mut self, from: usize, at: usize, starts: &[usize]) -> usize {
         match self.link.cut {
+            _ if planted!(CutNever) => usize::MAX,
             Cut::Nowhere => usize::MAX,
             Cut::At(bytes) => match (at + bytes).checked_sub(self.sent) {
                 Some(cut) if cut > from => cut,

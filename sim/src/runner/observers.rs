@@ -43,6 +43,7 @@ impl Observers {
                 wire.allow_workers(workers);
             }
         }
+        wire.allow(plan.faults.iter().map(|fault| fault.kind.standstill()).sum());
         Self {
             watch: Rc::new(RefCell::new(Watch {
                 wire,

@@ -64,10 +64,10 @@ pub(super) fn describe(event: &Event) -> (Whose, Entry) {
             (Whose::Nexus(nexus), Entry { detail, ..task("task-aborted", lun, itt.0) })
         }
         Event::DisownedCompleted { nexus, lun, itt } => (Whose::Nexus(nexus), task("disowned-completed", lun, itt.0)),
-        Event::TaskManagementCompleted { nexus, function, response } => {
+        Event::TaskManagementCompleted { nexus, itt, function, response } => {
             let (command, status) = (Some(command::function(function)), Some(command::function_response(response)));
             let kind = "task-management-completed".into();
-            (Whose::Nexus(nexus), Entry { kind, command, status, ..Entry::default() })
+            (Whose::Nexus(nexus), Entry { kind, itt: Some(itt.0), command, status, ..Entry::default() })
         }
         Event::UnitAttentionRaised { nexus, lun, code } => {
             let detail = Some(Text::Owned(format!("{:02X}h/{:02X}h", code >> 8, code & 0xff)));

@@ -34,5 +34,5 @@ pub(in crate::scsi) fn service_action_in_16<R: Runtime>(unit: &LogicalUnit<R>, c
 }
 
 fn last_block<R: Runtime>(unit: &LogicalUnit<R>) -> u64 {
-    unit.blocks().saturating_sub(1)
+    unit.blocks().saturating_sub(u64::from(!crate::planted!(CapacityCountsBlocks)))
 }

@@ -29,7 +29,11 @@ pub(super) fn mode_page(page_code: u8, values: Values, write_cache: bool) -> Opt
     if values == Values::Changeable {
         body.fill(0);
     }
-    Some([&[page_code, body.len() as u8], body.as_slice()].concat())
+    let mut header = [page_code, body.len() as u8];
+    if crate::planted!(ModePageSwapped) {
+        header.reverse();
+    }
+    Some([&header, body.as_slice()].concat())
 }
 
 /// SBC-3, section 6.4.6. All bits but WCE are zero: reads may be cached, and nothing is known about retention.

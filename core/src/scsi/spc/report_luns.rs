@@ -24,7 +24,7 @@ pub(in crate::scsi) fn report_luns<R: Runtime>(device: &Device<R>, cdb: &Cdb) ->
     for lun in units.into_iter().flatten().chain(well_known) {
         bytes.extend_from_slice(&lun.0.to_be_bytes());
     }
-    let list_length = (bytes.len() - 8) as u32;
+    let list_length = (bytes.len() - 8) as u32 / if crate::planted!(LunsCountedOnce) { 8 } else { 1 };
     bytes[..4].copy_from_slice(&list_length.to_be_bytes());
     Ok(parameter_data(bytes, cdb.u32(6) as usize))
 }

@@ -7,6 +7,9 @@ use super::super::world::World;
 use super::Attacker;
 use super::peer::{Peer, is_answered, is_good, solicited, variant};
 
+/// A negotiation that goes on for longer than these requests is one without an end.
+const EMPTY_TEXTS: u32 = 300;
+
 impl<W: World> Attacker<'_, W> {
     pub(super) async fn order(&mut self, step: &AttackStep) -> Result<(), LinkError> {
         let keys = match step.attack {
@@ -22,6 +25,7 @@ impl<W: World> Attacker<'_, W> {
             Attack::AbortUnsent => self.abort_unsent(&mut peer, step).await,
             Attack::AbortConfirmed => self.abort_confirmed(&mut peer, step).await,
             Attack::TextFlood => flood_text(&mut peer, step).await,
+            Attack::TextEmpty => self.empty_text(&mut peer, step).await,
             _ => self.out_of_place(&mut peer, step).await,
         };
         self.leave(peer);
@@ -156,6 +160,25 @@ impl<W: World> Attacker<'_, W> {
                 "ABORT TASK of a task that ABORT TASK SET had ended was answered FUNCTION COMPLETE",
             );
         }
+        Ok(())
+    }
+
+    /// Text requests with the C bit, so that more is to follow, and nothing in them: by themselves they never come to an
+    /// end, nor to a limit of bytes.
+    async fn empty_text(&mut self, peer: &mut Peer<W>, step: &AttackStep) -> Result<(), LinkError> {
+        let (tag, mut transfer_tag) = (peer.tag(), NO_TAG);
+        for _ in 0..EMPTY_TEXTS {
+            peer.send(RawPdu::text(0x40, tag, transfer_tag, Vec::new()).immediate()).await?;
+            transfer_tag = loop {
+                let answer = peer.recv().await?;
+                match answer.opcode() {
+                    opcode::REJECT => return Ok(()),
+                    opcode::TEXT_RESPONSE => break answer.target_transfer_tag(),
+                    _ => {}
+                }
+            };
+        }
+        self.complain("S4", step, &format!("a text negotiation went on for {EMPTY_TEXTS} requests without data"));
         Ok(())
     }
 

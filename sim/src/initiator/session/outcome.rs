@@ -350,7 +350,14 @@ fn check_parameters(command: &Command, unit: Option<&Unit>, shared: &super::Shar
                 (false, [length, ..]) => 1 + usize::from(*length),
                 _ => 0,
             };
-            data.len() < 2 || complete(total)
+            let pages = match (ten, data) {
+                (true, [_, _, _, _, _, _, high, low, rest @ ..]) => {
+                    rest.get(usize::from(*high) << 8 | usize::from(*low)..)
+                }
+                (false, [_, _, _, descriptors, rest @ ..]) => rest.get(usize::from(*descriptors)..),
+                _ => None,
+            };
+            data.len() < 2 || complete(total) && (data.len() < total || pages.is_some_and(are_mode_pages))
         }
         Expect::Sense { descriptor } => {
             let format = if descriptor { 0x72 } else { 0x70 };
@@ -369,10 +376,21 @@ fn check_parameters(command: &Command, unit: Option<&Unit>, shared: &super::Shar
                 .collect();
             listed.sort_unstable();
             let whole = 8 + 8 * luns.len();
-            complete(whole) && (data.len() < whole || listed == luns)
+            let told = data.first_chunk().map(|length| u32::from_be_bytes(*length) as usize);
+            complete(whole) && told.is_none_or(|told| told == whole - 8) && (data.len() < whole || listed == luns)
         }
     };
     if kept { Ok(()) } else { Err(format!("the parameter data is wrong: {data:02x?}")) }
+}
+
+/// Mode pages follow one another in ascending order, each as long as it says, to the end (SPC-4, 6.13 and 7.5).
+fn are_mode_pages(mut rest: &[u8]) -> bool {
+    let mut last = 0;
+    while let [code, length, body @ ..] = rest {
+        let Some(next) = body.get(usize::from(*length)..).filter(|_| code & 0x3f > last) else { return false };
+        (last, rest) = (code & 0x3f, next);
+    }
+    rest.is_empty() && last > 0
 }
 
 /// The first bytes of READ CAPACITY data.

@@ -1,6 +1,7 @@
 //! Which writes survive a power loss for certain (B5, B7).
 
 use crate::history::History;
+use crate::planted::planted;
 
 use super::op::{Kind, Moment, Op, Timeline};
 
@@ -49,6 +50,9 @@ impl<'a> Durability<'a> {
 
     fn whole(&self, op: &Op, unit: usize, cache: bool) -> Whole {
         let Kind::Write { fua } = op.kind else { return Whole::Never };
+        if planted!(OracleOff) {
+            return Whole::Never;
+        }
         if op.unit != Some(unit) || !op.has_written() {
             return Whole::Never;
         }

@@ -1,5 +1,7 @@
 //! Conversations that break a rule, and conversations that only look as if they did.
 
+use quintain_core::id::NexusId;
+
 use crate::initiator::codec::{NO_TAG, RawPdu, opcode};
 
 use super::Case;
@@ -349,6 +351,27 @@ fn tasks() -> Vec<Case<Talk>> {
         others.asks(RawPdu::task_management(ABORT_TASK_SET, 0, 11, NO_TAG, 0))
     };
     vec![
+        good("a peer is asked, and again when it has answered", {
+            let asks = || reply(opcode::NOP_IN, 0, NO_TAG);
+            Talk::ready().says(asks()).idles(70).answers_ping().says(asks())
+        }),
+        bad("S4", "a peer that does not answer is asked again and again", {
+            let asks = || reply(opcode::NOP_IN, 0, NO_TAG);
+            Talk::ready().says(asks()).idles(30).says(asks()).idles(40).says(asks())
+        }),
+        good(
+            "a function takes its time",
+            aborted().known_as(NexusId(7)).idles(20).manages_to(2).says(managed(2, COMPLETE)).idles(20).closed(),
+        ),
+        good("a function is answered in time, and the answer leaves late", {
+            aborted().known_as(NexusId(7)).manages_to(2).idles(40).says(managed(2, COMPLETE))
+        }),
+        bad("S4", "a function takes longer than it may", {
+            aborted().known_as(NexusId(7)).idles(40).manages_to(2).says(managed(2, COMPLETE))
+        }),
+        bad("S4", "a function is not answered as long as its connection is there", {
+            aborted().known_as(NexusId(7)).idles(40).closed()
+        }),
         good("an abort", aborted().says(managed(2, COMPLETE))),
         good("an abort that the status overtakes", aborted().says(answer()).says(managed(2, COMPLETE))),
         good(

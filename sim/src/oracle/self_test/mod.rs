@@ -31,6 +31,7 @@ pub fn self_test() -> Result<usize, String> {
     verdicts.extend(event_streams::cases().iter().map(|case| judge(case, &event_streams::findings(&case.input))));
     verdicts.extend(counts::cases().iter().map(|case| judge(case, &case.input.findings())));
     verdicts.extend(conversations::cases().iter().map(|case| judge(case, &case.input.findings())));
+    verdicts.extend(crate::trace::self_test());
     let cases = verdicts.len();
     let wrong: Vec<_> = verdicts.into_iter().filter_map(Result::err).collect();
     if wrong.is_empty() { Ok(cases) } else { Err(wrong.join("\n")) }

@@ -268,6 +268,21 @@ impl Talk {
         self.step(Step::Core(event))
     }
 
+    /// Nothing happens for so many seconds.
+    pub(crate) fn idles(self, seconds: usize) -> Self {
+        (0..seconds).fold(self, |talk, _| talk.core(Event::LimitMet { limit: "any" }))
+    }
+
+    /// The initiator answers a NOP-In of the target, whose tag is zero.
+    pub(crate) fn answers_ping(self) -> Self {
+        self.asks(RawPdu::nop_out(0, NO_TAG, 0, Vec::new()).immediate())
+    }
+
+    /// The core says that nexus 7 has its answer to the task management function of this tag.
+    pub(crate) fn manages_to(self, tag: u32) -> Self {
+        self.core(Event::TaskManagementCompleted { nexus: NexusId(7), itt: Itt(tag), function: 1, response: 0 })
+    }
+
     /// The initiator sends bytes that are no request.
     pub(crate) fn asks_nonsense(self, bytes: &[u8]) -> Self {
         let bytes = bytes.to_vec();

@@ -5,6 +5,7 @@ mod answers;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
+use std::time::Duration;
 
 use crate::chunk::Chunk;
 use crate::initiator::codec::serial::before;
@@ -58,6 +59,8 @@ pub(super) struct Connection {
     deaf: bool,
     /// The target pinged, and nothing came since.
     asked: bool,
+    /// Since when it has pinged in vain: not even a byte came.
+    asked_since: Option<Duration>,
     /// Why nothing more may be sent.
     over: Option<String>,
     /// CmdSN of the task that entered its task set last.
@@ -85,6 +88,7 @@ impl Connection {
             distrusted: false,
             deaf: false,
             asked: false,
+            asked_since: None,
             over: None,
             last_created: None,
             resets: Rc::new(RefCell::new(Resets { before: resets_before, ..Resets::default() })),
@@ -130,6 +134,30 @@ impl Connection {
         }
     }
 
+    /// S4: the core says that it has answered the task management function of this tag; without one, the connection ends
+    /// with those that it has not answered. None takes longer than the target's own limits allow.
+    pub(super) fn functions_end(&mut self, itt: Option<u32>, limit: Duration, report: &mut Report<'_>) {
+        for (&tag, request) in self.requests.iter_mut().filter(|(tag, _)| itt.is_none_or(|itt| itt == **tag)) {
+            if let Request::Management(function) = request
+                && let Some(began) = function.began.take()
+                && report.at > began + limit
+                && !self.distrusted
+            {
+                let (code, end) = (function.function, if itt.is_some() { "answered" } else { "over" });
+                report.add("S4", &format!("task management function {code} ({tag:#x}) of {began:?} is {end} only now"));
+            }
+        }
+    }
+
+    /// S4: a peer that does not answer is not asked for ever.
+    fn ask(&mut self, shared: &Shared, report: &mut Report<'_>) {
+        self.asked = true;
+        let since = *self.asked_since.get_or_insert(report.at);
+        if report.at > since + shared.silence_limit {
+            report.add("S4", &format!("the peer is asked again, and it has not answered since {since:?}"));
+        }
+    }
+
     /// I10: the task of this tag may enter its task set.
     pub(super) fn may_create(&self, itt: u32) -> bool {
         self.distrusted || matches!(self.requests.get(&itt), Some(Request::Command(_)))
@@ -147,6 +175,7 @@ impl Connection {
 
     /// The target consumed these bytes.
     pub(super) fn received(&mut self, bytes: &Chunk, shared: &mut Shared, report: &mut Report<'_>) {
+        self.asked_since = None;
         self.inbound.feed(bytes.clone());
         self.pump(shared, report);
     }
@@ -200,7 +229,7 @@ impl Connection {
             opcode::NOP_OUT if itt == NO_TAG => return,
             opcode::NOP_OUT => Request::Nop(pdu.data),
             opcode::SCSI_COMMAND => self.command(&pdu, fresh, &agreement, shared),
-            opcode::TASK_MANAGEMENT => self.management(&pdu, shared, report.connection),
+            opcode::TASK_MANAGEMENT => self.management(&pdu, shared, report),
             opcode::TEXT => self.text(&pdu),
             opcode::LOGOUT => Request::Logout,
             _ => {
@@ -268,8 +297,8 @@ impl Connection {
         Request::Command(command)
     }
 
-    fn management(&mut self, pdu: &RawPdu, shared: &mut Shared, connection: u64) -> Request {
-        let mut function = Management::new(pdu);
+    fn management(&mut self, pdu: &RawPdu, shared: &mut Shared, report: &Report<'_>) -> Request {
+        let (connection, mut function) = (report.connection, Management::new(pdu, report.at));
         let itt = pdu.initiator_task_tag();
         for (&itt, request) in &self.requests {
             if let Request::Command(command) = request
@@ -337,7 +366,8 @@ impl Connection {
             opcode::DATA_IN => self.data_in(pdu, &agreement, report),
             opcode::SCSI_RESPONSE => self.scsi_response(pdu, shared, report),
             opcode::TASK_MANAGEMENT_RESPONSE => self.management_response(pdu, shared, report),
-            opcode::NOP_IN if itt == NO_TAG => self.asked |= pdu.target_transfer_tag() != NO_TAG,
+            opcode::NOP_IN if itt == NO_TAG && pdu.target_transfer_tag() != NO_TAG => self.ask(shared, report),
+            opcode::NOP_IN if itt == NO_TAG => {}
             opcode::NOP_IN => self.nop_in(pdu, &agreement, report),
             opcode::TEXT_RESPONSE => self.text_response(pdu, report),
             opcode::LOGOUT_RESPONSE => {

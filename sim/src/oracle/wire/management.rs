@@ -1,5 +1,7 @@
 //! Task management functions (RFC 7143, sections 11.5 and 11.6): T5 and T6.
 
+use std::time::Duration;
+
 use crate::initiator::codec::RawPdu;
 use crate::initiator::codec::serial::before;
 
@@ -32,10 +34,12 @@ pub(super) struct Management {
     pub(super) too_late: bool,
     /// While it waited for its answer there were as many others as the target takes: it may be turned away.
     pub(super) crowded: bool,
+    /// When the target began it, as far as that is known: an immediate one begins when it comes.
+    pub(super) began: Option<Duration>,
 }
 
 impl Management {
-    pub(super) fn new(pdu: &RawPdu) -> Self {
+    pub(super) fn new(pdu: &RawPdu, at: Duration) -> Self {
         Self {
             function: pdu.task_management_function(),
             lun: pdu.logical_unit(),
@@ -45,6 +49,7 @@ impl Management {
             affected: Vec::new(),
             too_late: false,
             crowded: false,
+            began: pdu.is_immediate().then_some(at),
         }
     }
 

@@ -33,6 +33,8 @@ use login::{Session, SessionName};
 const NO_ANSWER: &str = "no answer to NOP-In";
 /// More stories than this help nobody.
 const MOST: usize = 32;
+/// How much longer than its own limits say the target may take.
+const SLACK: Duration = Duration::from_secs(5);
 /// How long a reset goes on whose connection is gone.
 const RESET_OUTLIVES: Duration = Duration::from_secs(60);
 
@@ -65,6 +67,10 @@ struct Shared {
     command_window: u32,
     /// Task management functions of one session.
     functions_max: usize,
+    /// How long a task management function may take.
+    function_limit: Duration,
+    /// How long a peer may leave the target's NOP-In without an answer.
+    silence_limit: Duration,
     /// Those in full feature phase, and those whose connection was lost and that may be gone on with.
     sessions: BTreeMap<SessionName, Session>,
     /// Resets that were asked for and not answered.
@@ -112,6 +118,8 @@ impl WireOracle {
             statistics: Statistics::default(),
             command_window: limits.command_window,
             functions_max: limits.task_management_functions as usize,
+            function_limit: limits.task_management_deadline() + SLACK,
+            silence_limit: limits.nop_interval + limits.nop_timeout + limits.send_stall + SLACK,
             sessions: BTreeMap::new(),
             resets: Vec::new(),
             resets_asked: 0,
@@ -125,6 +133,12 @@ impl WireOracle {
     /// A later process of the target may have as many workers.
     pub fn allow_workers(&mut self, workers: u32) {
         self.events.allow_workers(workers);
+    }
+
+    /// So much of the run the target may spend standing still.
+    pub fn allow(&mut self, standstill: Duration) {
+        self.shared.function_limit += standstill;
+        self.shared.silence_limit += standstill;
     }
 
     /// Takes the next event of the core.
@@ -151,6 +165,13 @@ impl WireOracle {
             Event::SessionEnded { nexus, .. } => {
                 let ended = self.names.nexuses.remove(&nexus);
                 self.shared.sessions.retain(|_, session| Some(session.connection) != ended);
+            }
+            Event::TaskManagementCompleted { nexus, itt, .. } => {
+                if let Some(&id) = self.names.nexuses.get(&nexus) {
+                    self.with(id, at, |connection, shared, report| {
+                        connection.functions_end(Some(itt.0), shared.function_limit, report);
+                    });
+                }
             }
             Event::TaskCreated { nexus, itt, .. } => {
                 if let Some(&id) = self.names.nexuses.get(&nexus) {
@@ -245,6 +266,9 @@ impl Tap for WireOracle {
     }
 
     fn closed(&mut self, connection: u64, at: Duration) {
+        self.with(connection, at, |connection, shared, report| {
+            connection.functions_end(None, shared.function_limit, report);
+        });
         if let Some(closed) = self.connections.remove(&connection)
             && !closed.may_be_gone()
         {
