@@ -1,5 +1,8 @@
 //! The command line.
 
+#[macro_use]
+mod out;
+
 mod batch;
 mod bisect;
 mod checkout;
@@ -46,6 +49,8 @@ const EXIT_NOT_DETERMINISTIC: u8 = 43;
 const EXIT_CHECKER: u8 = 44;
 /// A moment that matters was never reached, in seeds that are enough for it.
 const EXIT_NOT_REACHED: u8 = 45;
+/// Nobody reads what it prints any more: as a shell tells of what SIGPIPE ended.
+const EXIT_UNHEARD: u8 = 141;
 /// It was told to stop, and had found nothing.
 const EXIT_INTERRUPTED: u8 = 130;
 
