@@ -84,6 +84,9 @@ enum Command {
         /// Real time, in seconds.
         #[arg(long, default_value_t = 60)]
         shrink_time: u64,
+        /// Runs, at most: unlike the time, they come to the same on every machine.
+        #[arg(long)]
+        shrink_runs: Option<u64>,
         #[command(flatten)]
         common: Common,
     },
@@ -218,8 +221,9 @@ fn dispatch(command: Command) -> u8 {
     match command {
         Command::Run(arguments) => self_test_first(|| run::run(*arguments)),
         Command::Merge { results, files } => merge::run(&results, &files),
-        Command::Shrink { what, out, shrink_time, common } => self_test_first(|| {
-            let budget = Budget { jobs: jobs(common.jobs), time: Duration::from_secs(shrink_time) };
+        Command::Shrink { what, out, shrink_time, shrink_runs, common } => self_test_first(|| {
+            let (time, runs) = (Duration::from_secs(shrink_time), shrink_runs.unwrap_or(u64::MAX));
+            let budget = Budget { jobs: jobs(common.jobs), time, runs };
             shrink::run(&what, common.profile, common.planted, out, budget)
         }),
         Command::Repro { what, trace, profile, planted } => {

@@ -6,6 +6,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::beginnings::Beginnings;
 use crate::probes::Probes;
 
 /// A rule that was broken.
@@ -90,6 +91,8 @@ pub struct Verdict {
     pub stats: Stats,
     /// The paths that core took (see [`crate::paths`]), in order.
     pub paths: Vec<u32>,
+    /// When each step began.
+    pub beginnings: Beginnings,
 }
 
 impl Verdict {
