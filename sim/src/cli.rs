@@ -156,6 +156,12 @@ enum Command {
         /// How big each run is.
         #[arg(long, value_enum, default_value_t = Profile::Full)]
         profile: Profile,
+        /// Measures instead how small the first failure of each bug becomes.
+        #[arg(long, conflicts_with = "repeats")]
+        shrink: bool,
+        /// Real time for making each smaller, in seconds.
+        #[arg(long, default_value_t = 60, requires = "shrink")]
+        shrink_time: u64,
     },
     /// Shows what happened in a run, in short lines; or where two runs part.
     Trace(trace::TraceArgs),
@@ -235,9 +241,14 @@ fn dispatch(command: Command) -> u8 {
         Command::Bisect { plan, good, bad } => bisect::run(&plan, &good, &bad),
         Command::Exhaust { jobs: count, planted } => self_test_first(|| exhaust::run(jobs(count), planted.as_deref())),
         Command::SelfTest => self_test(),
-        Command::Mutants { seeds, seed_base, repeats, only, json, jobs: count, profile } => {
+        Command::Mutants { seeds, seed_base, repeats, only, json, jobs: count, profile, shrink, shrink_time } => {
             let effort = mutants::Effort { seeds, seed_base, repeats: repeats.get(), jobs: jobs(count), profile };
-            self_test_first(|| mutants::run(&effort, only.as_deref(), json.as_deref()))
+            let (only, json) = (only.as_deref(), json.as_deref());
+            let budget = Budget { jobs: effort.jobs, time: Duration::from_secs(shrink_time), runs: u64::MAX };
+            self_test_first(|| match shrink {
+                true => mutants::shrink(&effort, budget, only, json),
+                false => mutants::run(&effort, only, json),
+            })
         }
         Command::Timeline(args) => timeline::run(&args),
         Command::Pcap(args) => pcap::run(&args),

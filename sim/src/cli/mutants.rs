@@ -1,5 +1,7 @@
 //! `mutants`: how many seeds, and how much processor time, until each planted bug is found.
 
+mod shrunk;
+
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -15,6 +17,7 @@ use super::record::{Found, Outcome};
 use super::{EXIT_BUG, EXIT_OK, EXIT_USAGE};
 use crate::plan::{Plan, Profile};
 use crate::runner::{self, Options};
+pub(super) use shrunk::run as shrink;
 
 /// Within how many seeds the bugs are to be found.
 const GOALS: [u64; 3] = [100, 1_000, 10_000];
@@ -71,9 +74,15 @@ pub(super) fn run(effort: &Effort, only: Option<&str>, json: Option<&Path>) -> u
 
 fn measure(entry: &'static Entry, effort: &Effort, seed_base: u64) -> Try {
     let before = cpu_time();
+    let (found, seeds) = find(entry, effort, seed_base);
+    Try { found: found.map(|(_, oracle)| oracle), seeds, cpu: cpu_time() - before }
+}
+
+/// The first seed that finds it, with the rule that was broken first; and how many seeds ran.
+fn find(entry: &Entry, effort: &Effort, seed_base: u64) -> (Option<(u64, String)>, u64) {
     let &Effort { seeds, jobs, profile, .. } = effort;
-    let (mut ran, mut from, mut found) = (0, seed_base, None);
-    while found.is_none() && ran < seeds {
+    let (mut ran, mut from) = (0, seed_base);
+    while ran < seeds {
         let planted = Some(entry.name.to_owned());
         let batch = Batch::first_failure(seeds - ran, from, jobs, profile, planted);
         let mut outcome = Outcome::default();
@@ -84,11 +93,11 @@ fn measure(entry: &'static Entry, effort: &Effort, seed_base: u64) -> Try {
         };
         // A seed that fails without the bug, too, says nothing about it.
         if runner::run(&Plan::generate(seed, profile), Options::default()).failures.is_empty() {
-            found = Some(oracle);
+            return (Some((seed, oracle)), ran);
         }
         from = seed.wrapping_add(1);
     }
-    Try { found, seeds: ran, cpu: cpu_time() - before }
+    (None, ran)
 }
 
 /// Processor time of all threads of this process, those that have ended included.
