@@ -1,5 +1,8 @@
 //! The command line.
 
+#[macro_use]
+mod out;
+
 mod batch;
 mod bisect;
 mod checkout;
@@ -50,6 +53,8 @@ const EXIT_NOT_DETERMINISTIC: u8 = 43;
 const EXIT_CHECKER: u8 = 44;
 /// A moment that matters was never reached, in seeds that are enough for it.
 const EXIT_NOT_REACHED: u8 = 45;
+/// Nobody reads what it prints any more: as a shell tells of what SIGPIPE ended.
+const EXIT_UNHEARD: u8 = 141;
 /// It was told to stop, and had found nothing.
 const EXIT_INTERRUPTED: u8 = 130;
 
@@ -100,6 +105,9 @@ enum Command {
         /// Real time, in seconds.
         #[arg(long, default_value_t = 60)]
         shrink_time: u64,
+        /// Runs, at most: unlike the time, they come to the same on every machine.
+        #[arg(long)]
+        shrink_runs: Option<u64>,
         #[command(flatten)]
         common: Common,
     },
@@ -173,6 +181,12 @@ enum Command {
         /// In every seed tasks run by priorities that change now and then, and never in any order.
         #[arg(long)]
         priorities: bool,
+        /// Measures instead how small the first failure of each bug becomes.
+        #[arg(long, conflicts_with = "repeats")]
+        shrink: bool,
+        /// Real time for making each smaller, in seconds.
+        #[arg(long, default_value_t = 60, requires = "shrink")]
+        shrink_time: u64,
     },
     /// Shows what happened in a run, in short lines; or where two runs part.
     Trace(trace::TraceArgs),
@@ -256,8 +270,9 @@ fn dispatch(command: Command) -> u8 {
         Command::Merge { results, files } => merge::run(&results, &files),
         Command::Page { results, out } => page::run(&results, &out),
         Command::Watch { plan, runs } => watch::run(&plan, runs),
-        Command::Shrink { what, out, shrink_time, common } => self_test_first(|| {
-            let budget = Budget { jobs: jobs(common.jobs), time: Duration::from_secs(shrink_time) };
+        Command::Shrink { what, out, shrink_time, shrink_runs, common } => self_test_first(|| {
+            let (time, runs) = (Duration::from_secs(shrink_time), shrink_runs.unwrap_or(u64::MAX));
+            let budget = Budget { jobs: jobs(common.jobs), time, runs };
             shrink::run(&what, common.profile, common.planted, out, budget)
         }),
         Command::Repro { what, trace, profile, planted } => {
@@ -269,10 +284,26 @@ fn dispatch(command: Command) -> u8 {
         Command::Bisect { plan, good, bad } => bisect::run(&plan, &good, &bad),
         Command::Exhaust { jobs: count, planted } => self_test_first(|| exhaust::run(jobs(count), planted.as_deref())),
         Command::SelfTest => self_test_first(faults_strike),
-        Command::Mutants { seeds, seed_base, repeats, only, json, jobs: count, profile, priorities } => {
+        Command::Mutants {
+            seeds,
+            seed_base,
+            repeats,
+            only,
+            json,
+            jobs: count,
+            profile,
+            priorities,
+            shrink,
+            shrink_time,
+        } => {
             let (repeats, jobs) = (repeats.get(), jobs(count));
             let effort = mutants::Effort { seeds, seed_base, repeats, jobs, profile, priorities };
-            self_test_first(|| mutants::run(&effort, only.as_deref(), json.as_deref()))
+            let (only, json) = (only.as_deref(), json.as_deref());
+            let budget = Budget { jobs, time: Duration::from_secs(shrink_time), runs: u64::MAX };
+            self_test_first(|| match shrink {
+                true => mutants::shrink(&effort, budget, only, json),
+                false => mutants::run(&effort, only, json),
+            })
         }
         Command::Timeline(args) => timeline::run(&args),
         Command::Pcap(args) => pcap::run(&args),

@@ -19,7 +19,7 @@ use crate::executor::{Clock, Executor, Node};
 use crate::history::{Event as HistoryEvent, History};
 use crate::initiator::World;
 use crate::network::{Network, SimWire};
-use crate::plan::{Panicker, Plan, TARGET_NAME, TargetPlan, UnitKind, UnitPlan};
+use crate::plan::{Panicker, Plan, StepName, TARGET_NAME, TargetPlan, UnitKind, UnitPlan};
 use crate::probes::{self, Probe};
 use crate::runtime::{EventSink, Events, Process, ProcessParts, SimRuntime};
 use crate::trace::{Entity, Fact, Trace};
@@ -515,14 +515,16 @@ pub struct SimWorld {
     executor: Executor,
     clock: Clock,
     network: Network,
+    events: Rc<Events>,
     initiator: u32,
 }
 
 impl SimWorld {
     /// The world of `initiator`.
     #[must_use]
-    pub fn new(executor: &Executor, network: &Network, initiator: u32) -> Self {
-        Self { executor: executor.clone(), clock: executor.clock(), network: network.clone(), initiator }
+    pub fn new(executor: &Executor, network: &Network, events: &Rc<Events>, initiator: u32) -> Self {
+        let (executor, network, events) = (executor.clone(), network.clone(), events.clone());
+        Self { clock: executor.clock(), executor, network, events, initiator }
     }
 }
 
@@ -543,5 +545,9 @@ impl World for SimWorld {
 
     fn spawn(&self, task: impl Future<Output = ()> + 'static) {
         self.executor.spawn(task);
+    }
+
+    fn began(&self, step: u32) {
+        self.events.began(StepName { initiator: self.initiator, step }, self.clock.now());
     }
 }

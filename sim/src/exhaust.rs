@@ -67,7 +67,7 @@ fn power_losses() -> Vec<Run> {
                 plan.units[0].write_back = true;
                 plan.units[0].speed = DiskSpeed { latency_min_us: 1_000, latency_tail_us: 1 };
                 let when = Trigger::OnNth { kind, count };
-                plan.faults = vec![Fault { id: 0, when, kind: FaultKind::PowerLoss { down_us: 1_000 } }];
+                plan.faults = vec![Fault { id: 0, when, since: None, kind: FaultKind::PowerLoss { down_us: 1_000 } }];
                 let name = format!("power-{number}-{}-{count}-{seed}", kind.plural().replace(' ', "-"));
                 runs.push(Run { name, plan });
             }
@@ -106,7 +106,7 @@ fn resets() -> Vec<Run> {
     let reset = |(direction, bytes): (Direction, usize)| {
         let mut plan = conversation();
         let kind = FaultKind::ResetLogin { initiator: 0, direction, bytes: bytes as u64 };
-        plan.faults = vec![Fault { id: 0, when: Trigger::AtUs(1), kind }];
+        plan.faults = vec![Fault { id: 0, when: Trigger::AtUs(1), since: None, kind }];
         let way = if direction == Direction::ToTarget { "out" } else { "in" };
         Run { name: format!("reset-{way}-{bytes}"), plan }
     };
@@ -151,7 +151,7 @@ mod tests {
             let logins = |bytes| {
                 let mut plan = conversation();
                 let kind = FaultKind::ResetLogin { initiator: 0, direction, bytes };
-                plan.faults = vec![Fault { id: 0, when: Trigger::AtUs(1), kind }];
+                plan.faults = vec![Fault { id: 0, when: Trigger::AtUs(1), since: None, kind }];
                 runner::run(&plan, Options::default()).stats.logins
             };
             assert_eq!(logins(CONVERSATION_BYTES as u64), 1, "{direction:?}");

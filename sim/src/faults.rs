@@ -77,8 +77,13 @@ impl Faults {
         if !self.warm_up.is_zero() {
             clock.sleep_until(self.warm_up).await;
         }
+        let mut start = self.warm_up;
+        if let Some(step) = fault.since {
+            events.reach_step(step).await;
+            start = clock.now();
+        }
         match fault.when {
-            Trigger::AtUs(us) => clock.sleep_until(self.warm_up + Duration::from_micros(us)).await,
+            Trigger::AtUs(us) => clock.sleep_until(start + Duration::from_micros(us)).await,
             Trigger::AfterEvents(count) => events.reach(events.count() + count).await,
             Trigger::OnNth { kind, count } => events.reach_nth(kind, events.count_of(kind) + count).await,
         }

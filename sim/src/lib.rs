@@ -12,7 +12,7 @@
 //! | [`exhaust`] | short workloads with a fault at every place |
 //! | [`faults`] | lets the plan's faults strike |
 //! | [`initiator`] | well-behaved and hostile initiators with a codec of their own |
-//! | [`history`], [`tap`], [`trace`] | what is kept of a run: commands, bytes, everything |
+//! | [`history`], [`tap`], [`beginnings`], [`trace`] | what is kept of a run: commands, bytes, steps, everything |
 //! | [`pcap`], [`timeline`] | the simulated wire as a capture; a run as a page |
 //! | [`oracle`] | what judges it |
 //! | [`paths`] | what of core a run went through |
@@ -22,6 +22,7 @@
 //! | [`cli`] | `cargo sim` |
 #![forbid(unsafe_code)]
 
+pub mod beginnings;
 pub mod buggify;
 pub mod cells;
 pub mod chunk;

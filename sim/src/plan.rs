@@ -402,16 +402,29 @@ pub struct Fault {
     pub id: u32,
     /// When.
     pub when: Trigger,
+    /// Its trigger counts from when this step begins, and not from the end of the warm-up: so shrunk plans have it, since
+    /// the steps before may go and the fault stays where it was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<StepName>,
     /// What.
     #[serde(flatten)]
     pub kind: FaultKind,
+}
+
+/// A step of the plan, or an attack.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+pub struct StepName {
+    /// Whose, by its index.
+    pub initiator: u32,
+    /// Its id.
+    pub step: u32,
 }
 
 /// When a fault strikes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Trigger {
-    /// So long after the warm-up, in microseconds.
+    /// So long after the warm-up, in microseconds. (Or after a step began: [`Fault::since`]; so it is with the others.)
     AtUs(u64),
     /// Right after this many events of core since the warm-up: shrinks and replays better than a time.
     AfterEvents(u64),
@@ -422,6 +435,26 @@ pub enum Trigger {
         /// The n, from one on.
         count: u64,
     },
+}
+
+impl Trigger {
+    /// Microseconds, or how many of what is counted.
+    #[must_use]
+    pub fn count(self) -> u64 {
+        match self {
+            Self::AtUs(count) | Self::AfterEvents(count) | Self::OnNth { count, .. } => count,
+        }
+    }
+
+    /// The same with another number.
+    #[must_use]
+    pub fn with_count(self, count: u64) -> Self {
+        match self {
+            Self::AtUs(_) => Self::AtUs(count),
+            Self::AfterEvents(_) => Self::AfterEvents(count),
+            Self::OnNth { kind, .. } => Self::OnNth { kind, count },
+        }
+    }
 }
 
 /// A kind of event that a fault can wait for.

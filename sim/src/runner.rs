@@ -189,6 +189,7 @@ impl Run {
         if self.plan.warm_up_us > 0 {
             self.enter(WARM_UP);
             select(initiators.as_mut(), clock.sleep(Duration::from_micros(self.plan.warm_up_us))).await;
+            self.cluster.events().warmed_up(clock.now());
             self.mark_failures();
         }
         self.enter("chaos");
@@ -259,7 +260,7 @@ impl Run {
     async fn audit(&self) -> bool {
         self.enter("audit");
         self.shared.phase.set(Phase::Audit);
-        let world = SimWorld::new(&self.executor, &self.network, self.plan.auditor());
+        let world = SimWorld::new(&self.executor, &self.network, self.cluster.events(), self.plan.auditor());
         let (shared, units) = (self.shared.clone(), self.plan.units.iter().map(UnitPlan::unit).collect::<Vec<_>>());
         let (of, before) = (units.clone(), self.shared.history.borrow().events.len());
         let audit = self.executor.on_node("auditor", async move { initiator::audit(world, shared, &of).await });
@@ -282,7 +283,7 @@ impl Run {
     /// Plays every initiator; completes when all have come to their end.
     fn start_initiators(&self) -> impl Future<Output = ()> + use<> {
         let plays = self.plan.initiators.clone().into_iter().map(|plan| {
-            let world = SimWorld::new(&self.executor, &self.network, plan.index);
+            let world = SimWorld::new(&self.executor, &self.network, self.cluster.events(), plan.index);
             let (shared, reports, executor) = (self.shared.clone(), self.reports.clone(), self.executor.clone());
             async move {
                 let play = async move { initiator::run(world, &plan, shared).await };
@@ -322,7 +323,8 @@ impl Run {
         }
         trace.finish();
         let (stats, paths) = (self.stats(&trace, &history.events), self.observers.paths());
-        Verdict { failures, trace_hash: trace.hash(), stats, paths }
+        let beginnings = self.cluster.events().take_beginnings();
+        Verdict { failures, trace_hash: trace.hash(), stats, paths, beginnings }
     }
 
     fn stats(&self, trace: &Trace, history: &[HistoryEvent]) -> Stats {

@@ -15,10 +15,11 @@ use quintain_core::env::{Runtime, ShardMessage};
 use quintain_core::event::Event;
 use quintain_core::id::ShardId;
 
+use crate::beginnings::{Beginnings, Mark};
 use crate::disk::SimDisk;
 use crate::executor::{Executor, PlannedPanic};
 use crate::network::{Network, Parked, SimStream};
-use crate::plan::{Occasion, Panicker};
+use crate::plan::{Occasion, Panicker, StepName};
 use crate::random::Draws;
 use crate::trace::{Entity, Fact, Trace};
 use own_clock::OwnClock;
@@ -269,6 +270,8 @@ pub struct Events {
     waiters: RefCell<BTreeMap<u64, Vec<Waker>>>,
     counts: RefCell<BTreeMap<Occasion, u64>>,
     waiters_of: RefCell<BTreeMap<(Occasion, u64), Vec<Waker>>>,
+    beginnings: RefCell<Beginnings>,
+    waiters_for: RefCell<BTreeMap<StepName, Vec<Waker>>>,
 }
 
 impl Events {
@@ -314,6 +317,40 @@ impl Events {
         self.counts.borrow_mut().insert(kind, count);
         let waiting = self.waiters_of.borrow_mut().remove(&(kind, count));
         waiting.into_iter().flatten().for_each(Waker::wake);
+    }
+
+    /// The warm-up is over.
+    pub fn warmed_up(&self, at: Duration) {
+        self.beginnings.borrow_mut().warm_up = self.mark(at);
+    }
+
+    /// This step begins.
+    pub fn began(&self, step: StepName, at: Duration) {
+        self.beginnings.borrow_mut().steps.push((step, self.mark(at)));
+        let waiting = self.waiters_for.borrow_mut().remove(&step);
+        waiting.into_iter().flatten().for_each(Waker::wake);
+    }
+
+    /// Completes once `step` has begun.
+    pub async fn reach_step(&self, step: StepName) {
+        poll_fn(|cx| {
+            if self.beginnings.borrow().steps.iter().any(|(begun, _)| *begun == step) {
+                return Poll::Ready(());
+            }
+            self.waiters_for.borrow_mut().entry(step).or_default().push(cx.waker().clone());
+            Poll::Pending
+        })
+        .await;
+    }
+
+    /// When what began.
+    #[must_use]
+    pub fn take_beginnings(&self) -> Beginnings {
+        self.beginnings.take()
+    }
+
+    fn mark(&self, at: Duration) -> Mark {
+        Mark { at_us: at.as_micros() as u64, events: self.count.get(), counts: self.counts.borrow().clone() }
     }
 
     fn add(&self) {

@@ -139,7 +139,7 @@ fn shows(plan: &Plan, kind: FaultKind, sign: Sign) -> bool {
         _ => AT_WORK,
     };
     let alone = |kind| {
-        let faults = vec![Fault { id: 0, when, kind }];
+        let faults = vec![Fault { id: 0, when, since: None, kind }];
         run(&Plan { faults, warm_up_us: 0, core: None, ..plan.clone() })
     };
     let (with, happened) = alone(in_the_open(kind));

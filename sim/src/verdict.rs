@@ -6,6 +6,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::beginnings::Beginnings;
 use crate::buggify::Fires;
 use crate::cells::Cells;
 use crate::probes::Probes;
@@ -100,6 +101,8 @@ pub struct Verdict {
     pub stats: Stats,
     /// The paths that core took (see [`crate::paths`]), in order.
     pub paths: Vec<u32>,
+    /// When each step began.
+    pub beginnings: Beginnings,
 }
 
 impl Verdict {

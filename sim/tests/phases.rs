@@ -12,7 +12,7 @@ const WARM_UP_US: u64 = 7_000;
 fn plan() -> Plan {
     let mut plan = Plan::generate(1, Profile::Lite);
     plan.warm_up_us = WARM_UP_US;
-    plan.faults = vec![Fault { id: 0, when: Trigger::AtUs(1), kind: FaultKind::Pause { for_us: 10 } }];
+    plan.faults = vec![Fault { id: 0, when: Trigger::AtUs(1), since: None, kind: FaultKind::Pause { for_us: 10 } }];
     plan
 }
 

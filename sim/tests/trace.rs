@@ -118,7 +118,7 @@ fn disk_fault_is_the_cause_of_what_it_struck() {
     let lun =
         plan.units.iter().find(|unit| unit.kind != quintain_sim::plan::UnitKind::Nullio).expect("one has a disk").lun;
     let how = DiskFault::Hang { part: Part::Write, count: 1 };
-    plan.faults = vec![Fault { id: 7, when: Trigger::AtUs(100), kind: FaultKind::Disk { lun, how } }];
+    plan.faults = vec![Fault { id: 7, when: Trigger::AtUs(100), since: None, kind: FaultKind::Disk { lun, how } }];
     let (_, entries) = record(&plan);
     let struck = entries.iter().find(|entry| entry.kind == "disk-hangs").expect("a write hangs");
     let fault = &entries[struck.cause.expect("something made it hang") as usize];

@@ -395,7 +395,7 @@ fn peaceful_plan() -> InitiatorPlan {
         let lba = number % 8 * 16;
         let write = Verb::Write { lun, lba, blocks, cdb, fua, dpo, expect_more: 0 };
         let read = Verb::Read { lun, lba, blocks, cdb, fua, dpo, expect_more: 0 };
-        [write, Verb::Drain, read, Verb::Drain, Verb::Pause { ms: 10 }]
+        [write, Verb::Drain, read, Verb::Drain, Verb::Pause { ms: 10, us: 0 }]
     });
     let step = |(verb, id)| Step { id, attribute: Attribute::Simple, immediate: false, flat: false, verb };
     InitiatorPlan {

@@ -99,7 +99,7 @@ fn hostile_initiators_do_no_harm_to_others() {
     });
     let peaceful = (0..2).map(|index| {
         let transfers = (0..20).flat_map(|_| transfers(index));
-        let verbs = transfers.flat_map(|verb| [verb, Verb::Pause { ms: 10 }]);
+        let verbs = transfers.flat_map(|verb| [verb, Verb::Pause { ms: 10, us: 0 }]);
         plan(index, Keys::default(), verbs.collect())
     });
     let reports = play(2, Phase::Chaos, peaceful.chain(hostile).collect());

@@ -1,5 +1,7 @@
 //! `mutants`: how many seeds, and how much processor time, until each planted bug is found.
 
+mod shrunk;
+
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -16,6 +18,7 @@ use super::{EXIT_BUG, EXIT_OK, EXIT_USAGE};
 use crate::plan::{Plan, Profile};
 use crate::runner::{self, Options};
 use crate::{oracle, strikes};
+pub(super) use shrunk::run as shrink;
 
 /// Within how many seeds the bugs are to be found.
 const GOALS: [u64; 3] = [100, 1_000, 10_000];
@@ -74,9 +77,18 @@ pub(super) fn run(effort: &Effort, only: Option<&str>, json: Option<&Path>) -> u
 
 fn measure(entry: &'static Entry, effort: &Effort, seed_base: u64) -> Try {
     let before = cpu_time();
+    if let Some(rule) = found_without_a_seed(entry) {
+        return Try { found: Some(rule), seeds: 0, cpu: cpu_time() - before };
+    }
+    let (found, seeds) = find(entry, effort, seed_base);
+    Try { found: found.map(|(_, oracle)| oracle), seeds, cpu: cpu_time() - before }
+}
+
+/// The first seed that finds it, with the rule that was broken first; and how many seeds ran.
+fn find(entry: &Entry, effort: &Effort, seed_base: u64) -> (Option<(u64, String)>, u64) {
     let &Effort { seeds, jobs, profile, priorities, .. } = effort;
-    let (mut ran, mut from, mut found) = (0, seed_base, found_without_a_seed(entry));
-    while found.is_none() && ran < seeds {
+    let (mut ran, mut from) = (0, seed_base);
+    while ran < seeds {
         let planted = Some(entry.name.to_owned());
         let batch = Batch { priorities, ..Batch::first_failure(seeds - ran, from, jobs, profile, planted) };
         let mut outcome = Outcome::default();
@@ -88,11 +100,11 @@ fn measure(entry: &'static Entry, effort: &Effort, seed_base: u64) -> Try {
         // A seed that fails without the bug, too, says nothing about it.
         let sound = Plan { planted: None, ..batch.plan(seed) };
         if runner::run(&sound, Options::default()).failures.is_empty() {
-            found = Some(oracle);
+            return (Some((seed, oracle)), ran);
         }
         from = seed.wrapping_add(1);
     }
-    Try { found, seeds: ran, cpu: cpu_time() - before }
+    (None, ran)
 }
 
 /// What finds a bug of the simulator before any seed runs: the self-test of its checker (S10), or that of its faults (S9).

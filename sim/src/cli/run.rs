@@ -118,7 +118,8 @@ impl Job {
             record.outcome = resumed(&record.origin, Record::read(path)?)?;
             println!("{} seeds are done: {}", record.outcome.seeds, path.display());
         }
-        let shrink = Budget { jobs: batch.jobs, time: Duration::from_secs(arguments.shrink_time) };
+        let time = Duration::from_secs(arguments.shrink_time);
+        let shrink = Budget { jobs: batch.jobs, time, runs: u64::MAX };
         Ok(Self {
             batch,
             record,

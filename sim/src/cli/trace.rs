@@ -167,23 +167,24 @@ fn entries(what: &str, run: &RunArgs) -> Result<Vec<Entry>, String> {
 
 /// Prints short lines; with colours on a terminal.
 fn print(entries: Vec<&Entry>) {
-    let stdout = std::io::stdout();
-    let coloured = stdout.is_terminal() && std::env::var_os("NO_COLOR").is_none();
-    let mut out = BufWriter::new(stdout.lock());
-    for entry in entries {
-        let colour = match Line::of(entry) {
-            Line::Failure => "\x1b[1;31m",
-            Line::Fault => "\x1b[33m",
-            Line::Wire => "\x1b[36m",
-            Line::World => "\x1b[1m",
-            Line::Plain => "",
-        };
-        let (on, off) = if coloured && !colour.is_empty() { (colour, "\x1b[0m") } else { ("", "") };
-        if writeln!(out, "{on}{}{off}", line(entry)).is_err() {
-            // Whoever read it has seen enough.
-            return;
-        }
-    }
+    let coloured = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    super::out::write(|out| {
+        let mut out = BufWriter::new(out);
+        entries.into_iter().try_for_each(|entry| print_one(&mut out, entry, coloured))?;
+        out.flush()
+    });
+}
+
+fn print_one(out: &mut impl Write, entry: &Entry, coloured: bool) -> std::io::Result<()> {
+    let colour = match Line::of(entry) {
+        Line::Failure => "\x1b[1;31m",
+        Line::Fault => "\x1b[33m",
+        Line::Wire => "\x1b[36m",
+        Line::World => "\x1b[1m",
+        Line::Plain => "",
+    };
+    let (on, off) = if coloured && !colour.is_empty() { (colour, "\x1b[0m") } else { ("", "") };
+    writeln!(out, "{on}{}{off}", line(entry))
 }
 
 #[cfg(test)]

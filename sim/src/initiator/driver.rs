@@ -304,24 +304,26 @@ impl<W: World> Driver<W> {
                 return None;
             };
             match step.verb {
-                Verb::Pause { ms } => self.pause_until = now + Duration::from_millis(ms),
+                Verb::Pause { ms, us } => {
+                    self.pause_until = now + Duration::from_millis(ms) + Duration::from_micros(us);
+                }
                 Verb::Drain if session.is_idle() => {}
                 Verb::Logout { drain: true } if !session.is_idle() => return None,
                 Verb::Drop { how } => {
-                    self.steps.pop_front();
+                    self.began();
                     return Some(End::HangUp(how));
                 }
                 Verb::Reinstate => {
-                    self.steps.pop_front();
+                    self.began();
                     return Some(End::Reinstate);
                 }
                 Verb::ReinstateConnection => {
-                    self.steps.pop_front();
+                    self.began();
                     return Some(End::ReinstateConnection);
                 }
                 Verb::Logout { .. } => {
                     session.start(step, 0, now);
-                    self.steps.pop_front();
+                    self.began();
                     // Nothing may follow a logout.
                     self.pause_until = Duration::MAX;
                     return None;
@@ -333,9 +335,16 @@ impl<W: World> Driver<W> {
                 _ if session.start(step, 0, now) => {}
                 _ => return None,
             }
-            self.steps.pop_front();
+            self.began();
         }
         None
+    }
+
+    /// The first of the steps that are left has begun.
+    fn began(&mut self) {
+        if let Some(step) = self.steps.pop_front() {
+            self.world.began(step.id);
+        }
     }
 
     /// When [`Self::advance`] has something new to do.

@@ -48,6 +48,7 @@ pub(super) async fn run<W: World>(world: W, plan: &InitiatorPlan, hostile: &Host
         }
         attacker.mark = attacker.shared.resets.borrow().mark();
         attacker.began = attacker.world.now();
+        attacker.world.began(step.id);
         // How an attack ends is the target's business.
         if attacker.play(step).await.is_ok() {
             attacker.report.attacks += 1;

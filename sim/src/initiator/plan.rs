@@ -492,7 +492,11 @@ pub enum Verb {
     /// Starts nothing for a while.
     Pause {
         /// How long, in milliseconds.
+        #[serde(default, skip_serializing_if = "is_default")]
         ms: u64,
+        /// And so many microseconds: so shrunk plans have it, where a pause takes as long as the steps that it replaces.
+        #[serde(default, skip_serializing_if = "is_default")]
+        us: u64,
     },
     /// VERIFY with data to be compared: what the last READ or WRITE of this session and logical unit moved that ended
     /// GOOD, or zeros for the first block if there was none.

@@ -20,6 +20,8 @@ pub trait World: Clone + 'static {
     fn sleep(&self, duration: Duration) -> impl Future<Output = ()>;
     /// Starts a task.
     fn spawn(&self, task: impl Future<Output = ()> + 'static);
+    /// This step of the initiator's plan begins.
+    fn began(&self, _step: u32) {}
 }
 
 /// One TCP connection: one receive and one send may be pending at a time.

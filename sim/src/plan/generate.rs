@@ -326,7 +326,7 @@ fn fault(id: u32, draws: &mut Draws, families: &[Family], scale: &Scale) -> Faul
         1 => Trigger::AfterEvents(draws.between(20, scale.commands * EVENTS_PER_COMMAND)),
         _ => occasion(draws, scale),
     };
-    Fault { id, when, kind: kind(family, draws, scale) }
+    Fault { id, when, since: None, kind: kind(family, draws, scale) }
 }
 
 /// Where things begin and end, and how many of them a run has, roughly.

@@ -38,7 +38,7 @@ impl Run {
         let mut troubled = self.shared.clone();
         troubled.phase = phase.clone();
         let mut trouble = pin!(join_all(self.troubled(broken).into_iter().map(|plan| {
-            let world = SimWorld::new(&self.executor, &self.network, plan.index);
+            let world = SimWorld::new(&self.executor, &self.network, self.cluster.events(), plan.index);
             let shared = troubled.clone();
             self.executor.on_node("troubled", async move { initiator::run(world, &plan, shared).await })
         })));
@@ -65,7 +65,7 @@ impl Run {
         };
         let units: Vec<Unit> = self.plan.units.iter().map(UnitPlan::unit).collect();
         let units: Vec<Unit> = units.into_iter().filter(|unit| Some(unit.lun) != concerned).collect();
-        let world = SimWorld::new(&self.executor, &self.network, self.plan.auditor());
+        let world = SimWorld::new(&self.executor, &self.network, self.cluster.events(), self.plan.auditor());
         let (shared, of) = (self.shared.clone(), units.clone());
         let before = self.shared.history.borrow().events.len();
         let audit = self.executor.on_node("auditor", async move { initiator::audit(world, shared, &of).await });

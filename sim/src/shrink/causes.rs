@@ -39,7 +39,7 @@ pub fn causes(plan: &Plan, failure: &Failure, jobs: usize) -> Vec<Cause> {
     let tree = Table::try_from(plan).expect("a plan is a table");
     let rule = failure.rule();
     let mut causes = Vec::new();
-    for pass in [Pass::Faults, Pass::Choices, Pass::Operations, Pass::Nodes, Pass::Parameters] {
+    for pass in [Pass::Faults, Pass::Choices, Pass::Operations, Pass::Initiators, Pass::Nodes, Pass::Parameters] {
         let edits = edits::of(&tree, pass).into_iter();
         let alone: Vec<(Edit, Plan)> =
             edits.filter_map(|edit| without(&tree, &edit).map(|plan| (edit, plan))).collect();
@@ -47,7 +47,7 @@ pub fn causes(plan: &Plan, failure: &Failure, jobs: usize) -> Vec<Cause> {
         let broken: Vec<bool> = plans
             .chunks(jobs.max(1))
             .flat_map(|plans| side_by_side(plans, &rule))
-            .map(|failures| failures.is_some())
+            .map(|broken| broken.is_some())
             .collect();
         for ((index, (edit, _)), still) in alone.iter().enumerate().zip(broken) {
             let window = (pass == Pass::Faults && !still).then(|| window(plan, index, &rule));
@@ -63,18 +63,16 @@ fn without(tree: &Table, edit: &Edit) -> Option<Plan> {
 
 /// Moves the fault at `index` to earlier and later moments.
 fn window(plan: &Plan, index: usize, rule: &str) -> Window {
-    let (moment, unit) = match plan.faults[index].when {
-        Trigger::AtUs(us) => (us, "us"),
-        Trigger::AfterEvents(events) => (events, "events"),
-        Trigger::OnNth { kind, count } => (count, kind.plural()),
+    let when = plan.faults[index].when;
+    let moment = when.count();
+    let unit = match when {
+        Trigger::AtUs(_) => "us",
+        Trigger::AfterEvents(_) => "events",
+        Trigger::OnNth { kind, .. } => kind.plural(),
     };
     let broken_at = |moment: u64| {
         let mut moved = plan.clone();
-        moved.faults[index].when = match moved.faults[index].when {
-            Trigger::AtUs(_) => Trigger::AtUs(moment),
-            Trigger::AfterEvents(_) => Trigger::AfterEvents(moment),
-            Trigger::OnNth { kind, .. } => Trigger::OnNth { kind, count: moment },
-        };
+        moved.faults[index].when = when.with_count(moment);
         breaks(&moved, rule).is_some()
     };
     let earliest = edge(moment, |distance| moment.checked_sub(distance), &broken_at);

@@ -1,8 +1,10 @@
 //! What may be left out of a plan, or made smaller, as paths into its tree.
 
+use std::collections::BTreeMap;
+
 use toml::{Table, Value};
 
-/// What makes a plan smaller: one change, with what has to move along.
+/// What makes a plan smaller: one change, or several that belong together.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Edit {
     changes: Vec<Change>,
@@ -44,7 +46,7 @@ impl Edit {
     }
 }
 
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 enum Key {
     Field(String),
     Element(usize),
@@ -67,8 +69,11 @@ pub(super) enum Pass {
     /// Sites of unlikely choices.
     Choices,
     Operations,
-    /// Operations, and the faults strike earlier by the time and the events that an operation takes.
-    OperationsBeforeFaults,
+    Initiators,
+    /// Operations that have a logical unit, or a verb, in common.
+    Kinds,
+    /// Steps, with a pause of the same length in the place of each row of them: what comes behind happens when it did.
+    Pauses,
     Nodes,
     Parameters,
     Numbers,
@@ -78,11 +83,13 @@ pub(super) enum Pass {
 
 impl Pass {
     /// In the order in which they are tried.
-    pub(super) const ALL: [Self; 8] = [
+    pub(super) const ALL: [Self; 10] = [
         Self::Faults,
         Self::Choices,
         Self::Operations,
-        Self::OperationsBeforeFaults,
+        Self::Initiators,
+        Self::Kinds,
+        Self::Pauses,
         Self::Nodes,
         Self::Parameters,
         Self::Numbers,
@@ -107,21 +114,17 @@ const CHARACTER: [&str; 3] = ["keys", "timeouts", "isid"];
 pub(super) fn of(tree: &Table, pass: Pass) -> Vec<Edit> {
     let mut edits = Vec::new();
     match pass {
+        Pass::Initiators => elements(tree, &[Key::Field("initiators".to_owned())], &mut edits),
         Pass::Faults => elements(tree, &[Key::Field("faults".to_owned())], &mut edits),
         Pass::Choices => elements(tree, &[Key::Field("buggify".to_owned())], &mut edits),
-        Pass::Operations => operations(tree, &mut edits),
-        Pass::OperationsBeforeFaults => {
-            operations(tree, &mut edits);
-            let share = triggers(tree, edits.len());
-            edits.iter_mut().for_each(|edit| edit.changes.extend(share.iter().cloned()));
-            if share.is_empty() {
-                edits.clear();
-            }
+        Pass::Kinds => {
+            operations(tree, &["steps", "hostile"], &mut edits);
+            edits = alike(tree, &edits);
         }
+        Pass::Operations => operations(tree, &["steps", "hostile"], &mut edits),
+        Pass::Pauses => operations(tree, &["steps"], &mut edits),
         Pass::Nodes => {
-            for list in ["initiators", "units"] {
-                elements(tree, &[Key::Field(list.to_owned())], &mut edits);
-            }
+            elements(tree, &[Key::Field("units".to_owned())], &mut edits);
             // A path in the middle of the list has to keep its place.
             if let Some(last) = length(tree, "links").checked_sub(1) {
                 edits.push(Edit::new(&[Key::Field("links".to_owned()), Key::Element(last)], How::Remove));
@@ -150,11 +153,14 @@ pub(super) fn of(tree: &Table, pass: Pass) -> Vec<Edit> {
     edits
 }
 
-/// `tree` with all of `edits`, which are in the order of the plan.
+/// `tree` with all of `edits`.
 pub(super) fn apply(tree: &Table, edits: &[Edit]) -> Table {
     let mut tree = Value::Table(tree.clone());
+    let mut changes: Vec<&Change> = edits.iter().flat_map(|edit| &edit.changes).collect();
+    changes.sort_by(|one, other| one.path.cmp(&other.path));
+    changes.dedup();
     // From the end, so that what is taken out of a list moves nothing that is still to be found.
-    for change in edits.iter().rev().flat_map(|edit| &edit.changes) {
+    for change in changes.into_iter().rev() {
         let Some((last, parents)) = change.path.split_last() else { continue };
         let Some(parent) = parents.iter().try_fold(&mut tree, step) else { continue };
         match (change.how, parent, last) {
@@ -192,29 +198,26 @@ fn length(tree: &Table, list: &str) -> usize {
 
 /// Taking away each element of the list at `path`.
 fn elements(tree: &Table, path: &[Key], edits: &mut Vec<Edit>) {
-    let mut value = None;
-    for key in path {
-        value = match (key, value) {
-            (Key::Field(name), None) => tree.get(name),
-            (Key::Field(name), Some(value)) => Value::get(value, name),
-            (Key::Element(index), Some(value)) => Value::get(value, *index),
-            (Key::Element(_), None) => None,
-        };
-        if value.is_none() {
-            return;
-        }
-    }
-    let count = value.and_then(Value::as_array).map_or(0, Vec::len);
+    let count = find(tree, path).and_then(Value::as_array).map_or(0, Vec::len);
     edits.extend((0..count).map(|index| {
         let path: Vec<Key> = path.iter().cloned().chain([Key::Element(index)]).collect();
         Edit::new(&path, How::Remove)
     }));
 }
 
-/// Taking away each operation.
-fn operations(tree: &Table, edits: &mut Vec<Edit>) {
+/// What is at `path`.
+fn find<'a>(tree: &'a Table, path: &[Key]) -> Option<&'a Value> {
+    let (Key::Field(first), rest) = path.split_first()? else { return None };
+    rest.iter().try_fold(tree.get(first)?, |value, key| match key {
+        Key::Field(name) => value.get(name),
+        Key::Element(index) => value.get(*index),
+    })
+}
+
+/// Taking away each operation: steps, attacks, or both.
+fn operations(tree: &Table, kinds: &[&str], edits: &mut Vec<Edit>) {
     for index in 0..length(tree, "initiators") {
-        for inner in [&["steps"][..], &["hostile", "attacks"]] {
+        for inner in [&["steps"][..], &["hostile", "attacks"]].into_iter().filter(|inner| kinds.contains(&inner[0])) {
             let mut path = vec![Key::Field("initiators".to_owned()), Key::Element(index)];
             path.extend(inner.iter().map(|&key| Key::Field(key.to_owned())));
             elements(tree, &path, edits);
@@ -222,17 +225,19 @@ fn operations(tree: &Table, edits: &mut Vec<Edit>) {
     }
 }
 
-/// What each of `operations` has to do with when the faults strike.
-fn triggers(tree: &Table, operations: usize) -> Vec<Change> {
-    let mut changes = Vec::new();
-    walk(tree, &mut Vec::new(), &mut |path, value| {
-        let [Key::Field(list), Key::Element(_), Key::Field(when), ..] = path else { return };
-        if let ("faults", "when", Some(number)) = (list.as_str(), when.as_str(), value.as_integer()) {
-            let less = number / operations.max(1) as i64;
-            changes.push(Change { path: path.to_vec(), how: How::Subtract(less) });
+/// Taking away all `operations` that have something in common, for each such thing.
+fn alike(tree: &Table, operations: &[Edit]) -> Vec<Edit> {
+    let mut edits = Vec::new();
+    for field in ["lun", "verb", "attack"] {
+        let mut groups: BTreeMap<String, Vec<Change>> = BTreeMap::new();
+        for change in operations.iter().flat_map(|edit| &edit.changes) {
+            if let Some(value) = find(tree, &change.path).and_then(|operation| operation.get(field)) {
+                groups.entry(value.to_string()).or_default().push(change.clone());
+            }
         }
-    });
-    changes
+        edits.extend(groups.into_values().map(|changes| Edit { changes }));
+    }
+    edits
 }
 
 /// Every value but those that are fixed: leaves, and groups before what is in them.
@@ -241,6 +246,8 @@ fn walk(table: &Table, path: &mut Vec<Key>, visit: &mut dyn FnMut(&[Key], &Value
         path.push(Key::Field(name.clone()));
         visit(path, value);
         match value {
+            // A name is changed as a whole, or not at all.
+            Value::Table(_) if name == "since" => {}
             Value::Table(inner) => walk(inner, path, visit),
             Value::Array(elements) => {
                 for (index, element) in elements.iter().enumerate() {

@@ -20,7 +20,7 @@ fn hash(at_ns: u64, entity: Entity, fact: &Fact<'_>) -> u128 {
 pub(crate) fn self_test() -> Vec<Result<(), String>> {
     let task = |itt| CoreEvent::TaskStarted { nexus: NexusId(1), lun: Lun(0), itt: Itt(itt) };
     let (one, other) = (task(1), task(2));
-    let fault = Fault { id: 0, when: Trigger::AtUs(0), kind: FaultKind::Swizzle { for_us: 1 } };
+    let fault = Fault { id: 0, when: Trigger::AtUs(0), since: None, kind: FaultKind::Swizzle { for_us: 1 } };
     let named = |name| Fact::Fault { name, fault: &fault };
     let disk = |what, how, offset_bytes, length_bytes| Fact::Disk { what, how, offset_bytes, length_bytes };
     let bytes = |way, check| Fact::Bytes { way, bytes: &[0; 4], check };

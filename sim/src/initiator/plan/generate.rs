@@ -390,7 +390,7 @@ impl<'a> Workload<'a> {
             20 | 21 => Verb::ReinstateConnection,
             22 => Verb::Discover,
             23 => Verb::Drain,
-            _ => Verb::Pause { ms: draws.log_between(1, 2_000) },
+            _ => Verb::Pause { ms: draws.log_between(1, 2_000), us: 0 },
         }
     }
 }
