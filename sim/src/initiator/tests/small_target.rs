@@ -589,8 +589,8 @@ impl Connection {
                 (bytes, 32)
             }
             (0xa3, Some(_)) => (inventory::answer(cdb), u32::from_be_bytes([cdb[6], cdb[7], cdb[8], cdb[9]]) as usize),
-            (0x1a, Some(_)) => (vec![3, 0, 0, 0], usize::from(cdb[4])),
-            (0x5a, Some(_)) => (vec![0, 6, 0, 0, 0, 0, 0, 0], usize::from(cdb[8])),
+            (0x1a, Some(_)) => ([&[7, 0, 0, 0], mode_page(cdb).as_slice()].concat(), usize::from(cdb[4])),
+            (0x5a, Some(_)) => ([&[0, 10, 0, 0, 0, 0, 0, 0], mode_page(cdb).as_slice()].concat(), usize::from(cdb[8])),
             _ => return None,
         };
         bytes.truncate(allocation);
@@ -708,4 +708,9 @@ fn range(cdb: &[u8; 16]) -> (u64, u64) {
         5 => (u32_at(2), u32_at(6)),
         _ => (u32_at(2) << 32 | u32_at(6), u32_at(10)),
     }
+}
+
+/// The page that is asked for; one stands for all.
+fn mode_page(cdb: &[u8]) -> [u8; 4] {
+    [if cdb[2] & 0x3f == 0x3f { 0x08 } else { cdb[2] & 0x3f }, 2, 0, 0]
 }
