@@ -13,7 +13,7 @@ fn run(kind: Option<FaultKind>) -> Vec<Entry> {
     plan.core = None;
     // The first connect comes at 58 us, and its login ends at 101 us.
     let when = Trigger::AtUs(if matches!(kind, Some(FaultKind::Jump { .. })) { 62 } else { 10 });
-    plan.faults = kind.map(|kind| Fault { id: 0, when, kind }).into_iter().collect();
+    plan.faults = kind.map(|kind| Fault { id: 0, when, since: None, kind }).into_iter().collect();
     let (sender, trace) = mpsc::channel();
     let watch = Recorder::new(&plan, move |entry| sender.send(entry).expect("it is read below"));
     let verdict = runner::run(&plan, Options { watch: Some(Box::new(watch)), ..Options::default() });
