@@ -13,7 +13,7 @@ use super::peer::variant;
 /// How long to wait for what the target makes of it.
 const LISTEN: Duration = Duration::from_secs(3);
 /// Their answers, `NotUnderstood` each, fill two PDUs.
-const UNKNOWN_KEYS: u32 = 120;
+const UNKNOWN_KEYS: u32 = 124;
 /// More parts than these are an answer without an end.
 const PARTS_MAX: u32 = 8;
 /// Login request: operational stage, T, to full feature phase.

@@ -13,6 +13,8 @@ use super::peer::variant;
 const LISTEN: Duration = Duration::from_secs(20);
 /// A login that goes on for longer than these exchanges is one without an end.
 const EXCHANGES: u32 = 500;
+/// Login requests that stay where they are: in the operational stage, in the security stage, and with the C bit in each.
+const STAYS: [u8; 4] = [1 << 2, 0, 0x40 | 1 << 2, 0x40];
 /// Login request: operational stage, T, to full feature phase.
 const TO_FULL_FEATURE: u8 = 0x87;
 
@@ -53,8 +55,9 @@ impl<W: World> Attacker<'_, W> {
     async fn never_end(&mut self, link: &mut Link<W>, step: &AttackStep) -> Result<(), LinkError> {
         let deadline = self.world.now() + LISTEN;
         let mut text = text::encode(&self.names());
+        let flags = STAYS[variant(step, 4) as usize];
         for _ in 0..EXCHANGES {
-            let request = self.request(0x04, std::mem::take(&mut text));
+            let request = self.request(flags, std::mem::take(&mut text));
             link.send(request, deadline).await?;
             if link.recv(deadline).await?.login_status() != 0 {
                 return Ok(());
@@ -69,7 +72,8 @@ impl<W: World> Attacker<'_, W> {
         let deadline = self.world.now() + LISTEN;
         let code = match step.attack {
             Attack::CommandInLogin => {
-                link.send(self.request(0x04, text::encode(&self.names())), deadline).await?;
+                let flags = STAYS[variant(step, 4) as usize];
+                link.send(self.request(flags, text::encode(&self.names())), deadline).await?;
                 link.recv(deadline).await?;
                 opcode::SCSI_COMMAND
             }
@@ -147,7 +151,15 @@ impl<W: World> Attacker<'_, W> {
             // A stage that does not exist, a step back, a stage to itself.
             Attack::StageIllegal => {
                 let flags = [0x80 | 2 << 2 | 3, 0x80 | 1 << 2, 0x80 | 1 << 2 | 1, 0x80 | 3 << 2 | 3];
-                self.request(flags[variant(step, 4) as usize], text::encode(&names))
+                let mut text = text::encode(&names);
+                // At first, or when the login is under way.
+                if let Some(stays) = STAYS.get(variant(step, 20) as usize / 4) {
+                    link.send(self.request(*stays, std::mem::take(&mut text)), deadline).await?;
+                    if link.recv(deadline).await?.login_status() != 0 {
+                        return Ok(());
+                    }
+                }
+                self.request(flags[variant(step, 4) as usize], text)
             }
             Attack::SessionUnknown => {
                 exact = Some(0x020a);
