@@ -97,16 +97,11 @@ impl Limits {
         held + bytes <= left / (shares - 1)
     }
 
-    /// How long a reset waits for all shards: each waits for data on their way and for its back end.
-    #[must_use]
-    pub fn reset_deadline(&self) -> Duration {
-        (self.abort_deadline + self.data_out_deadline) * 2
-    }
-
-    /// The longest that a task management function takes: a reset that first waits for the commands before it.
+    /// The longest that a task management function takes: a reset first waits for the commands before it, then for data on
+    /// their way and the back end, here and on the other shards.
     #[must_use]
     pub fn task_management_deadline(&self) -> Duration {
-        self.data_out_deadline + self.reset_deadline()
+        self.data_out_deadline + (self.abort_deadline + self.data_out_deadline) * 2
     }
 
     /// How many handles a shard needs to a disk: one for what shares it, and one for each durable write under way.

@@ -91,6 +91,7 @@ catalogue! {
         ResetTakesForeign "reset-takes-foreign": "LOGICAL UNIT RESET ends other sessions' tasks on every logical unit.",
         ClearResets "clear-resets": "CLEAR TASK SET resets the logical unit for every nexus.",
         AbortForeign "abort-foreign": "ABORT TASK looks among the tasks of the target's first session.",
+        ResetUnawaited "reset-unawaited": "A reset is answered before the other shards have done it.",
         ResetEveryLun "reset-every-lun": "LOGICAL UNIT RESET resets every logical unit.",
     }
     "ordering" {

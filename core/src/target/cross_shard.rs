@@ -1,8 +1,9 @@
 //! What shards ask of each other: resets that reach every nexus of a logical unit.
 
+use std::pin::pin;
 use std::rc::Rc;
 
-use futures_util::future::join_all;
+use futures_util::future::{join_all, select};
 
 use crate::connection::login::LoginStatus;
 use crate::env::{Runtime, ShardMessage};
@@ -10,7 +11,6 @@ use crate::id::{Lun, ShardId};
 use crate::logical_unit::UnitAttention;
 use crate::session::Session;
 use crate::session::abort::Owed;
-use crate::sync::within;
 use crate::target::Shard;
 
 /// A request or an acknowledgement between shards.
@@ -57,13 +57,16 @@ impl<R: Runtime> Shard<R> {
         self.post_to_others(|| CrossShard::Reset { request, from: self.id, target, lun, attention });
         self.reset_here(target, lun, attention, Some(issuer)).await;
         crate::probe!(ResetAwaitsShard if self.unacknowledged.borrow().get(&request).is_some_and(|&open| open > 0));
-        // Each shard bounds its own aborts; this only guards against a shard that is gone.
-        let limit = self.limits.reset_deadline();
-        let all = self.acknowledged.until(|| {
+        // Each shard bounds its own aborts, and until all have done them nobody may be told that they are: a clock that
+        // runs ahead of the messages between shards proves nothing.
+        let all = pin!(self.acknowledged.until(|| {
             let open = self.unacknowledged.borrow().get(&request).copied().unwrap_or(0);
             (open == 0).then_some(())
-        });
-        let _ = within(&self.runtime, limit, all).await;
+        }));
+        let ended = pin!(issuer.changed.until(|| issuer.ended.get().then_some(())));
+        if !crate::planted!(ResetUnawaited) {
+            select(all, ended).await;
+        }
         self.unacknowledged.borrow_mut().remove(&request);
     }
 
