@@ -195,36 +195,10 @@ enum Command {
     /// Writes what passes on the simulated wire into a capture file (pcapng), for Wireshark and tshark.
     Pcap(pcap::PcapArgs),
     /// Measures how many seeds it takes until each probe is hit: a rare moment that the oracles are there for.
-    Probes {
-        /// How many seeds.
-        #[arg(long, default_value_t = 2_000)]
-        seeds: u64,
-        /// The first seed.
-        #[arg(long, default_value = "0x0", value_parser = parse_seed)]
-        seed_base: u64,
-        /// How many seeds at a time.
-        #[arg(long)]
-        jobs: Option<NonZeroUsize>,
-        /// How big each run is.
-        #[arg(long, value_enum, default_value_t = Profile::Full)]
-        profile: Profile,
-    },
+    Probes(Sample),
     /// Shows what the seeds reach: what plans ask for (verbs and pairs of verbs, attacks, faults), and the cells of core's
     /// state machines that their runs have been in.
-    Coverage {
-        /// How many seeds.
-        #[arg(long, default_value_t = 2_000)]
-        seeds: u64,
-        /// The first seed.
-        #[arg(long, default_value = "0x0", value_parser = parse_seed)]
-        seed_base: u64,
-        /// How many seeds at a time.
-        #[arg(long)]
-        jobs: Option<NonZeroUsize>,
-        /// How big each run is.
-        #[arg(long, value_enum, default_value_t = Profile::Full)]
-        profile: Profile,
-    },
+    Coverage(Sample),
     /// Prints the plan of a seed.
     Plan {
         /// The seed.
@@ -234,6 +208,31 @@ enum Command {
         #[arg(long, value_enum, default_value_t = Profile::Full)]
         profile: Profile,
     },
+}
+
+/// Seeds that are all run, whatever they find.
+#[derive(Args)]
+struct Sample {
+    /// How many seeds.
+    #[arg(long, default_value_t = 2_000)]
+    seeds: u64,
+    /// The first seed.
+    #[arg(long, default_value = "0x0", value_parser = parse_seed)]
+    seed_base: u64,
+    /// How many seeds at a time.
+    #[arg(long)]
+    jobs: Option<NonZeroUsize>,
+    /// How big each run is.
+    #[arg(long, value_enum, default_value_t = Profile::Full)]
+    profile: Profile,
+}
+
+impl Sample {
+    fn batch(&self) -> batch::Batch {
+        let &Self { seeds, seed_base, jobs: count, profile } = self;
+        let failures = usize::MAX;
+        batch::Batch { failures, ..batch::Batch::first_failure(seeds, seed_base, jobs(count), profile, None) }
+    }
 }
 
 #[derive(Args, Clone)]
@@ -308,16 +307,8 @@ fn dispatch(command: Command) -> u8 {
         Command::Timeline(args) => timeline::run(&args),
         Command::Pcap(args) => pcap::run(&args),
         Command::Trace(args) => trace::run(args),
-        Command::Probes { seeds, seed_base, jobs: count, profile } => self_test_first(|| {
-            let mut batch = batch::Batch::first_failure(seeds, seed_base, jobs(count), profile, None);
-            batch.failures = usize::MAX;
-            probes::run(&batch)
-        }),
-        Command::Coverage { seeds, seed_base, jobs: count, profile } => self_test_first(|| {
-            let mut batch = batch::Batch::first_failure(seeds, seed_base, jobs(count), profile, None);
-            batch.failures = usize::MAX;
-            coverage::run(&batch)
-        }),
+        Command::Probes(sample) => self_test_first(|| probes::run(&sample.batch())),
+        Command::Coverage(sample) => self_test_first(|| coverage::run(&sample.batch())),
         Command::Plan { seed, profile } => {
             print!("{}", Plan::generate(seed, profile).to_toml());
             EXIT_OK
