@@ -26,6 +26,10 @@ fn daemon_contains_no_planted_bug_no_probe_and_no_unlikely_choice() {
     for name in names {
         assert!(!contains(name), "{name} is in the daemon");
     }
+    // The tables of state machines are quoted in words.
+    let event = "a function or the session's end aborts it";
+    assert!(include_str!("../../core/src/cells.rs").contains(event), "the table is read");
+    assert!(!String::from_utf8_lossy(&binary).contains(event), "the state machines' tables are in the daemon");
 }
 
 /// Whether `text` looks like `window-off-by-one`: the catalogue's names do, and nothing else in its file that is quoted.

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::mpsc;
 
+use quintain_sim::buggify::CATALOGUE;
 use quintain_sim::pcap::Capture;
 use quintain_sim::plan::{Plan, Profile};
 use quintain_sim::runner::{self, Options};
@@ -19,7 +20,10 @@ fn peaceful_seeds() -> impl Iterator<Item = u64> {
 }
 
 fn plan(seed: u64) -> Plan {
-    Plan::generate(seed, Profile::Lite)
+    let mut plan = Plan::generate(seed, Profile::Lite);
+    // Wireshark 4.0 stops at the answer to a NOP-In: what comes behind it in a packet is lost.
+    plan.buggify.retain(|site| CATALOGUE.iter().any(|entry| entry.site == *site && entry.name != "ping-early"));
+    plan
 }
 
 fn run(seed: u64, watch: impl Watch + 'static) {

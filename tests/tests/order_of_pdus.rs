@@ -132,6 +132,24 @@ fn abort_by_the_other_address_of_a_logical_unit_finds_its_task() {
     end(daemon);
 }
 
+/// The function looked its task up by the tag when it began, and by then the tag was another command's: that one was
+/// aborted, and never answered.
+#[test]
+fn abort_of_a_task_that_has_ended_leaves_the_next_one_with_its_tag_alone() {
+    let (daemon, _directory) = daemon();
+    let mut client = session(&daemon);
+    send(&mut client, &[RawPdu::scsi_command(FINAL, 0, 3, 0, &TEST_UNIT_READY).sequenced(2, 0)]);
+    assert_eq!(client.receive().expect("an answer").opcode(), opcode::SCSI_RESPONSE);
+    let abort = RawPdu::task_management(ABORT_TASK, 0, 4, 3, 2).immediate().sequenced(3, 0);
+    send(&mut client, &[abort, write_of_one_block(3).sequenced(3, 0)]);
+    let answers = [client.receive().expect("an answer"), client.receive().expect("another")];
+    let function = answers.iter().find(|pdu| pdu.opcode() == opcode::TASK_MANAGEMENT_RESPONSE);
+    assert_eq!(function.map(RawPdu::response), Some(1), "TASK DOES NOT EXIST: {answers:?}");
+    let write = answers.iter().find(|pdu| pdu.opcode() == opcode::SCSI_RESPONSE);
+    assert_eq!(write.map(|pdu| (pdu.initiator_task_tag(), pdu.status())), Some((3, 0)));
+    end(daemon);
+}
+
 /// WRITEs whose data never came held the whole buffer pool, and everybody else was told BUSY.
 #[test]
 fn writes_without_data_leave_room_for_other_sessions() {

@@ -76,10 +76,10 @@ impl<R: Runtime> Medium<R> {
             let told = if refused_midway { BackendError::Unfinished } else { error };
             return if planted!(WriteErrorGood) && !durable { Ok(()) } else { Err(told) };
         }
-        // A failure that was recorded while this one was under way concerns it too: it is not to be found durable later.
         if !durable && crate::buggify!(FlushUnasked) {
             self.flush_later();
         }
+        // A failure that was recorded while this one was under way concerns it too: it is not to be found durable later.
         let failed = self.shared.conditions().flush_failed();
         crate::probe!(WriteMeetsFailedFlush if failed);
         if failed { Err(BackendError::FlushFailed) } else { Ok(()) }

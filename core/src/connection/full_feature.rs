@@ -516,9 +516,8 @@ impl<R: Runtime> Driver<R> {
         } else {
             session.managing.set(session.managing.get() + 1);
             session.limits.marks.task_management_functions.reach(session.managing.get() as usize);
-            let immediate =
-                session.tasks.borrow().values().filter(|task| task.immediate).map(|task| task.itt).collect();
-            let managed = management::manage(self.shard.clone(), session.clone(), request, immediate);
+            let found = management::Found::by(session, &request);
+            let managed = management::manage(self.shard.clone(), session.clone(), request, found);
             session.spawn(managed);
         }
     }

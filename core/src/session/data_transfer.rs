@@ -315,7 +315,9 @@ impl Iterator for DataInParts {
         }
         let burst_end = (self.offset / self.burst + 1).saturating_mul(self.burst).min(self.total);
         let most = self.segment.min(burst_end - self.offset);
-        let segment = if most > 1 && crate::buggify!(DataInShort) { most.div_ceil(2) } else { most };
+        // Only the last segment of a sequence may end within a word of four bytes.
+        let half = most.div_ceil(2).next_multiple_of(4);
+        let segment = if half < most && crate::buggify!(DataInShort) { half } else { most };
         let end = self.offset + segment;
         let part = DataInPart {
             data_sn: self.data_sn,

@@ -3,14 +3,15 @@
 use std::pin::pin;
 use std::rc::Rc;
 
-use futures_util::future::{join_all, select};
+use futures_util::future::{Either, join_all, select};
 
 use crate::connection::login::LoginStatus;
 use crate::env::{Runtime, ShardMessage};
 use crate::id::{Lun, ShardId};
 use crate::logical_unit::UnitAttention;
-use crate::session::Session;
 use crate::session::abort::Owed;
+use crate::session::{BROKEN, Session};
+use crate::sync::apart;
 use crate::target::Shard;
 
 /// A request or an acknowledgement between shards.
@@ -33,6 +34,8 @@ pub enum CrossShard {
     Done {
         /// Of the request.
         request: u64,
+        /// As it should be: no invariant was broken on the way.
+        whole: bool,
     },
     /// Drop every connection of a target.
     DropConnections {
@@ -41,33 +44,67 @@ pub enum CrossShard {
     },
 }
 
+/// What a reset has heard from the other shards.
+#[derive(Debug)]
+pub(crate) struct Acknowledgements {
+    missing: usize,
+    whole: bool,
+}
+
+/// A reset that waits for other shards: forgotten when that is over, however it ends.
+struct Asked<'a, R: Runtime> {
+    shard: &'a Shard<R>,
+    request: u64,
+}
+
+impl<R: Runtime> Asked<'_, R> {
+    /// Whether all have acknowledged, and each of them that it is done.
+    fn acknowledged(&self) -> Option<bool> {
+        let open = self.shard.unacknowledged.borrow();
+        open.get(&self.request).filter(|heard| heard.missing == 0).map(|heard| heard.whole)
+    }
+}
+
+impl<R: Runtime> Drop for Asked<'_, R> {
+    fn drop(&mut self) {
+        self.shard.unacknowledged.borrow_mut().remove(&self.request);
+    }
+}
+
 impl<R: Runtime> Shard<R> {
-    /// Resets logical units for every nexus on every shard, on behalf of `issuer`.
+    /// Resets logical units for every nexus on every shard, on behalf of `issuer`. Tells whether that is done: not when the
+    /// session of `issuer` ended first.
     pub(crate) async fn reset_everywhere(
         self: &Rc<Self>,
         target: usize,
         lun: Option<u16>,
         attention: UnitAttention,
         issuer: &Rc<Session<R>>,
-    ) {
+    ) -> bool {
         let request = self.next_request.get();
         self.next_request.set(request + 1);
-        self.unacknowledged.borrow_mut().insert(request, usize::from(self.node.shards) - 1);
+        let heard = Acknowledgements { missing: usize::from(self.node.shards) - 1, whole: true };
+        self.unacknowledged.borrow_mut().insert(request, heard);
+        let asked = Asked { shard: self, request };
         crate::probe!(ResetsMeet if self.unacknowledged.borrow().len() > 1);
         self.post_to_others(|| CrossShard::Reset { request, from: self.id, target, lun, attention });
         self.reset_here(target, lun, attention, Some(issuer)).await;
-        crate::probe!(ResetAwaitsShard if self.unacknowledged.borrow().get(&request).is_some_and(|&open| open > 0));
+        crate::probe!(ResetAwaitsShard if asked.acknowledged().is_none());
+        if crate::planted!(ResetUnawaited) {
+            return true;
+        }
         // Each shard bounds its own aborts, and until all have done them nobody may be told that they are: a clock that
         // runs ahead of the messages between shards proves nothing.
-        let all = pin!(self.acknowledged.until(|| {
-            let open = self.unacknowledged.borrow().get(&request).copied().unwrap_or(0);
-            (open == 0).then_some(())
-        }));
-        let ended = pin!(issuer.changed.until(|| issuer.ended.get().then_some(())));
-        if !crate::planted!(ResetUnawaited) {
-            select(all, ended).await;
+        let all = pin!(self.acknowledged.until(|| asked.acknowledged()));
+        match select(all, pin!(issuer.until_ended())).await {
+            Either::Left((true, _)) => true,
+            Either::Left((false, _)) => {
+                // Nobody knows how far it came: what the initiator asked for ends as what breaks on this shard does.
+                issuer.connection.abort(BROKEN);
+                false
+            }
+            Either::Right(_) => false,
         }
-        self.unacknowledged.borrow_mut().remove(&request);
     }
 
     fn post_to_others(&self, message: impl Fn() -> CrossShard) {
@@ -105,13 +142,17 @@ impl<R: Runtime> Shard<R> {
             CrossShard::Reset { request, from, target, lun, attention } => {
                 let shard = self.clone();
                 self.runtime.spawn(async move {
-                    shard.reset_here(target, lun, attention, None).await;
-                    shard.runtime.post(from, ShardMessage::CrossShard(CrossShard::Done { request }));
+                    // Whatever becomes of it, who asked hears of it.
+                    let here = shard.clone();
+                    let reset = async move { here.reset_here(target, lun, attention, None).await };
+                    let whole = apart(&shard.runtime, reset).await.is_some();
+                    shard.runtime.post(from, ShardMessage::CrossShard(CrossShard::Done { request, whole }));
                 });
             }
-            CrossShard::Done { request } => {
-                if let Some(open) = self.unacknowledged.borrow_mut().get_mut(&request) {
-                    *open = open.saturating_sub(1);
+            CrossShard::Done { request, whole } => {
+                if let Some(heard) = self.unacknowledged.borrow_mut().get_mut(&request) {
+                    heard.missing = heard.missing.saturating_sub(1);
+                    heard.whole &= whole;
                 }
                 self.acknowledged.all();
             }

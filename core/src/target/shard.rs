@@ -19,6 +19,7 @@ use crate::id::{ConnectionId, NexusId, ShardId, machine};
 use crate::logical_unit::{Device, LogicalUnit};
 use crate::session::{Session, SessionKey};
 use crate::sync::{Notify, within};
+use crate::target::cross_shard::Acknowledgements;
 use crate::target::{ConnectionSlot, Node, TargetShare};
 use crate::wire::SerialNumber;
 
@@ -39,7 +40,7 @@ pub struct Shard<R: Runtime> {
     pub(crate) stopping: Cell<bool>,
     pub(crate) next_request: Cell<u64>,
     /// Resets by request: shards that have not acknowledged.
-    pub(crate) unacknowledged: RefCell<BTreeMap<u64, usize>>,
+    pub(crate) unacknowledged: RefCell<BTreeMap<u64, Acknowledgements>>,
     pub(crate) acknowledged: Notify,
 }
 

@@ -8,7 +8,7 @@ use std::rc::Rc;
 use crate::buggify::LATE;
 use crate::env::Runtime;
 use crate::event::Event;
-use crate::id::{Itt, Lun};
+use crate::id::Lun;
 use crate::logical_unit::UnitAttention;
 use crate::session::Session;
 use crate::session::abort::Owed;
@@ -22,14 +22,29 @@ use crate::wire::{TaskManagementRequest as Request, TaskManagementResponse as Re
 pub(crate) const OF_A_LOGICAL_UNIT: [u8; 4] =
     [Request::ABORT_TASK, Request::ABORT_TASK_SET, Request::CLEAR_TASK_SET, Request::LOGICAL_UNIT_RESET];
 
-/// Carries out `request` and answers it.
-///
-/// `immediate_before`: the immediate commands that had come when it came; their CmdSN does not tell.
+/// The tasks that a function finds when it comes. A tag may be used again before it begins.
+pub(crate) struct Found<R: Runtime> {
+    /// The one that it names.
+    referenced: Option<Rc<Task<R>>>,
+    /// The immediate ones: their CmdSN does not tell whether they came before.
+    immediate: Vec<Rc<Task<R>>>,
+}
+
+impl<R: Runtime> Found<R> {
+    /// What `request` finds in `session`.
+    pub(crate) fn by(session: &Session<R>, request: &Request) -> Self {
+        let tasks = session.tasks.borrow();
+        let immediate = tasks.values().filter(|task| task.immediate).cloned().collect();
+        Self { referenced: tasks.get(&request.referenced_itt).cloned(), immediate }
+    }
+}
+
+/// Carries out `request`, which `found` these tasks when it came, and answers it.
 pub(crate) async fn manage<R: Runtime>(
     shard: Rc<Shard<R>>,
     session: Rc<Session<R>>,
     mut request: Request,
-    immediate_before: Vec<Itt>,
+    found: Found<R>,
 ) {
     request.lun = request.lun.canonical();
     if crate::buggify!(FunctionLate) {
@@ -37,13 +52,12 @@ pub(crate) async fn manage<R: Runtime>(
     }
     let response = match request.function {
         Request::ABORT_TASK if crate::planted!(AbortForeign) => {
-            abort_task(shard.sessions_of(0).first().unwrap_or(&session), &request).await
+            let foreign = shard.sessions_of(0).first().unwrap_or(&session).clone();
+            abort_task(&foreign, &request, &Found::by(&foreign, &request)).await
         }
         Request::CLEAR_TASK_SET if crate::planted!(ClearResets) => logical_unit_reset(&shard, &session, &request).await,
-        Request::ABORT_TASK => abort_task(&session, &request).await,
-        Request::ABORT_TASK_SET | Request::CLEAR_TASK_SET => {
-            abort_task_set(&session, &request, &immediate_before).await
-        }
+        Request::ABORT_TASK => abort_task(&session, &request, &found).await,
+        Request::ABORT_TASK_SET | Request::CLEAR_TASK_SET => abort_task_set(&session, &request, &found).await,
         Request::LOGICAL_UNIT_RESET => logical_unit_reset(&shard, &session, &request).await,
         Request::TARGET_WARM_RESET | Request::TARGET_COLD_RESET => target_reset(&shard, &session, &request).await,
         Request::TASK_REASSIGN => Response::REASSIGNMENT_NOT_SUPPORTED,
@@ -82,14 +96,14 @@ pub(crate) fn answer<R: Runtime>(session: &Session<R>, request: &Request, respon
     session.event(&Event::TaskManagementCompleted { nexus, itt, function, response });
 }
 
-async fn abort_task<R: Runtime>(session: &Rc<Session<R>>, request: &Request) -> u8 {
-    let task = session.tasks.borrow().get(&request.referenced_itt).cloned();
+async fn abort_task<R: Runtime>(session: &Rc<Session<R>>, request: &Request, found: &Found<R>) -> u8 {
+    let task = found.referenced.as_ref().filter(|task| session.is_in_table(task));
     if let Some(task) = task.filter(|task| task.lun == request.lun) {
         if crate::planted!(AbortSkipsRunning) && task.has_worker.get() {
             return Response::FUNCTION_COMPLETE;
         }
-        session.abort(std::slice::from_ref(&task), Owed::Drop).await;
-        session.confirm_aborted(|other| Rc::ptr_eq(other, &task));
+        session.abort(std::slice::from_ref(task), Owed::Drop).await;
+        session.confirm_aborted(|other| Rc::ptr_eq(other, task));
         return Response::FUNCTION_COMPLETE;
     }
     if session.is_aborting(request.referenced_itt) && !crate::planted!(AbortOfAborted) {
@@ -102,13 +116,14 @@ async fn abort_task<R: Runtime>(session: &Rc<Session<R>>, request: &Request) -> 
     if crate::planted!(EndedAborted) { Response::FUNCTION_COMPLETE } else { Response::TASK_DOES_NOT_EXIST }
 }
 
-async fn abort_task_set<R: Runtime>(session: &Rc<Session<R>>, request: &Request, immediate_before: &[Itt]) -> u8 {
+async fn abort_task_set<R: Runtime>(session: &Rc<Session<R>>, request: &Request, found: &Found<R>) -> u8 {
     if !is_mapped(session, request.lun) {
         return Response::LUN_DOES_NOT_EXIST;
     }
     await_commands_before(session, request).await;
     // Only what was sent before the function is its business (RFC 7143, section 11.5.1).
-    let is_before = |task: &Task<R>| task.cmd_sn.precedes(request.cmd_sn) || immediate_before.contains(&task.itt);
+    let was_there = |task: &Rc<Task<R>>| found.immediate.iter().any(|other| Rc::ptr_eq(other, task));
+    let is_before = |task: &Rc<Task<R>>| task.cmd_sn.precedes(request.cmd_sn) || was_there(task);
     let mut covered = session.tasks_of(Some(request.lun));
     covered.retain(|task| is_before(task) || crate::planted!(AbortSetTakesYounger));
     session.abort(&covered, Owed::Await).await;
@@ -130,7 +145,9 @@ async fn logical_unit_reset<R: Runtime>(shard: &Rc<Shard<R>>, session: &Rc<Sessi
         // Nobody hears the answer any more, and another connection may be at work in the same logical unit by now.
         return Response::FUNCTION_REJECTED;
     }
-    shard.reset_everywhere(target.index, Some(number), UnitAttention::LOGICAL_UNIT_RESET, session).await;
+    if !shard.reset_everywhere(target.index, Some(number), UnitAttention::LOGICAL_UNIT_RESET, session).await {
+        return Response::FUNCTION_REJECTED;
+    }
     session.confirm_aborted(|task| task.lun == request.lun && !session.is_in_table(task));
     Response::FUNCTION_COMPLETE
 }
@@ -146,7 +163,9 @@ async fn target_reset<R: Runtime>(shard: &Rc<Shard<R>>, session: &Rc<Session<R>>
     } else {
         UnitAttention::TARGET_RESET
     };
-    shard.reset_everywhere(target.index, None, attention, session).await;
+    if !shard.reset_everywhere(target.index, None, attention, session).await {
+        return Response::FUNCTION_REJECTED;
+    }
     session.confirm_aborted(|task| !session.is_in_table(task));
     Response::FUNCTION_COMPLETE
 }
