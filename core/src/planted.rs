@@ -122,6 +122,7 @@ catalogue! {
         FuaIgnored "fua-ignored": "FUA on a write is ignored.",
         WriteErrorGood "write-error-good": "A cached write that failed is answered GOOD.",
         DescriptionShared "description-shared": "Durable writes wait on one open file description, where one is told of an error.",
+        PartRefused "part-refused": "A WRITE whose first blocks are on the disk is told that the disk takes no writes.",
         ShortWriteGood "short-write-good": "A write that the disk did in part is taken for whole.",
     }
     "medium access" {

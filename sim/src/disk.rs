@@ -500,18 +500,21 @@ impl Device {
     /// a multiple of `unit` on the disk.
     fn moved(&self, state: &mut State, part: Part, offset_bytes: u64, length: usize, unit: u32) -> io::Result<usize> {
         state.transfers += 1;
-        match state.faults.moves(part)? {
-            Moves::All => Ok(length),
-            Moves::Nothing => Ok(0),
-            Moves::Some => {
-                let key = u64::from(self.lun) << 48 | state.transfers;
-                let (unit, end) = (u64::from(unit), offset_bytes + length as u64);
-                let units = end.div_ceil(unit) - offset_bytes / unit;
-                let stop = (offset_bytes / unit + Draws::new(self.seed, "disk-short", key).below(units)) * unit;
-                // A part is neither nothing nor all.
-                Ok(if stop <= offset_bytes { length } else { (stop - offset_bytes) as usize })
-            }
-        }
+        let (unit, end) = (u64::from(unit), offset_bytes + length as u64);
+        let units = end.div_ceil(unit) - offset_bytes / unit;
+        let moves = state.faults.moves(part, units > 1, self.clock.now())?;
+        let key = u64::from(self.lun) << 48 | state.transfers;
+        let mut draws = Draws::new(self.seed, "disk-short", key);
+        let stop = (offset_bytes / unit
+            + match moves {
+                Moves::All => return Ok(length),
+                Moves::Nothing => return Ok(0),
+                Moves::Some => draws.below(units),
+                Moves::Begins => draws.between(1, units - 1),
+            })
+            * unit;
+        // A part is neither nothing nor all.
+        Ok(if stop <= offset_bytes { length } else { (stop - offset_bytes) as usize })
     }
 
     /// What was to become durable is marked clean: it will never be written. Each open file description says so once (D6).

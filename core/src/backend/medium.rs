@@ -72,7 +72,8 @@ impl<R: Runtime> Medium<R> {
                 self.remember_failure(error);
             }
             // That it takes no writes, or is not there, would say that it holds nothing of this one.
-            let refused_midway = partly && matches!(error, BackendError::ReadOnly | BackendError::Gone);
+            let refused_midway =
+                partly && matches!(error, BackendError::ReadOnly | BackendError::Gone) && !planted!(PartRefused);
             let told = if refused_midway { BackendError::Unfinished } else { error };
             return if planted!(WriteErrorGood) && !durable { Ok(()) } else { Err(told) };
         }

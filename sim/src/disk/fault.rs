@@ -145,6 +145,14 @@ pub enum DiskFault {
         /// How long, in microseconds.
         for_us: u64,
     },
+    /// The next write of more than one unit moves its first ones only, and behind them the disk is read-only, or gone, for
+    /// a while (D13 with D15 or D17).
+    Breaks {
+        /// How long, in microseconds.
+        for_us: u64,
+        /// Gone, not read-only.
+        gone: bool,
+    },
 }
 
 pub(super) fn no_space() -> io::Error {
@@ -182,7 +190,10 @@ pub(super) enum Aim {
 /// How much a transfer moves.
 pub(super) enum Moves {
     All,
+    /// Some units, and all of them once in a while.
     Some,
+    /// Some units, and not all.
+    Begins,
     Nothing,
 }
 
@@ -257,8 +268,18 @@ impl Faults {
         .is_some()
     }
 
-    /// What a read or a write moves.
-    pub(super) fn moves(&mut self, part: Part) -> io::Result<Moves> {
+    /// What a read or a write moves; a `divisible` one is more than one unit long.
+    pub(super) fn moves(&mut self, part: Part, divisible: bool, now: Duration) -> io::Result<Moves> {
+        let breaks = |fault: &DiskFault| matches!(fault, DiskFault::Breaks { .. });
+        if part == Part::Write
+            && divisible
+            && let Some(index) = self.counted.iter().position(breaks)
+        {
+            if let DiskFault::Breaks { for_us, gone } = self.counted.remove(index) {
+                self.add(if gone { DiskFault::Gone { for_us } } else { DiskFault::ReadOnly { for_us } }, now);
+            }
+            return Ok(Moves::Begins);
+        }
         let struck = self.strike(|fault| match fault {
             DiskFault::Short { part: struck, count } | DiskFault::Interrupted { part: struck, count, .. }
                 if *struck == part =>

@@ -39,7 +39,9 @@ async fn read(disk: &SimDisk, block: u64, count: usize) -> Vec<u8> {
 }
 
 /// Runs a story with a disk on each of 20 seeds of the scheduler.
-fn story<F: Future<Output = ()> + 'static>(story: fn(SimDisk, Clock, Rc<RefCell<History>>) -> F) {
+fn story<F: Future<Output = ()> + 'static>(
+    story: impl Fn(SimDisk, Clock, Rc<RefCell<History>>) -> F + Copy + Send + 'static,
+) {
     for seed in 0..20 {
         let end = run(seed, move |executor| async move {
             let history = Rc::default();
@@ -240,6 +242,24 @@ fn short_transfers_move_what_they_say() {
         }
     }
     assert!(odd > 10 && whole < 10, "{odd} odd counts, {whole} whole ones");
+}
+
+#[test]
+fn a_disk_that_breaks_keeps_the_first_units_of_one_write_and_takes_no_more() {
+    for gone in [false, true] {
+        story(move |disk, clock, _| async move {
+            disk.inject(DiskFault::Breaks { for_us: 1_000_000, gone });
+            write(&disk, 20, 1, 3, Durability::Volatile).await.expect("one unit is not divisible");
+            let (begun, _) = disk.write(0, blocks(8, 1), 0..8 * BLOCK, Durability::Volatile).await;
+            let begun = begun.expect("its first units land");
+            assert!((1..8).contains(&(begun / BLOCK)) && begun.is_multiple_of(BLOCK), "{begun} bytes");
+            let refused = write(&disk, 0, 8, 2, Durability::Volatile).await.expect_err("the disk takes no writes");
+            assert_eq!(refused.kind() == io::ErrorKind::ReadOnlyFilesystem, !gone, "{refused}");
+            clock.sleep(Duration::from_secs(2)).await;
+            let landed = read(&disk, 0, 8).await.iter().filter(|&&byte| byte == 1).count();
+            assert_eq!(landed, begun / BLOCK);
+        });
+    }
 }
 
 /// The first blocks of `disk`, of which a short read gives so many bytes first.

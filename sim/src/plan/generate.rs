@@ -410,7 +410,8 @@ fn kind(family: Family, draws: &mut Draws, scale: &Scale) -> FaultKind {
             let offset_bytes = draws.below(4 * MIB - length_bytes + 1);
             disk(DiskFault::Rot { offset_bytes, length_bytes, bits: draws.log_between(1, 64) })
         }
-        Family::DiskGone => match draws.below(3) {
+        Family::DiskGone => match draws.below(4) {
+            3 => disk(DiskFault::Breaks { for_us, gone: draws.chance(1, 2) }),
             0 => disk(DiskFault::Gone { for_us }),
             1 => disk(DiskFault::ReadOnly { for_us }),
             _ => disk(DiskFault::Truncated { size_bytes: draws.below(4 * MIB / 4_096) * 4_096, for_us }),

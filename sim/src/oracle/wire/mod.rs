@@ -118,7 +118,8 @@ impl WireOracle {
             statistics: Statistics::default(),
             command_window: limits.command_window,
             functions_max: limits.task_management_functions as usize,
-            function_limit: limits.task_management_deadline() + SLACK,
+            // Its answer may wait in the write list behind what the peer does not read.
+            function_limit: limits.task_management_deadline() + limits.send_stall + SLACK,
             silence_limit: limits.nop_interval + limits.nop_timeout + limits.send_stall + SLACK,
             sessions: BTreeMap::new(),
             resets: Vec::new(),
