@@ -45,6 +45,8 @@ pub struct Connection<R: Runtime> {
     receiving_since: Cell<Option<Moment>>,
     /// When the send that is under way began.
     sending_since: Cell<Option<Duration>>,
+    /// When the last send ended.
+    sent_at: Cell<Duration>,
     /// Why it was closed from this side.
     closing: Cell<Option<&'static str>>,
     closed: Notify,
@@ -95,6 +97,7 @@ impl<R: Runtime> Connection<R> {
             pauses: RefCell::new(pauses),
             receiving_since: Cell::new(None),
             sending_since: Cell::new(None),
+            sent_at: Cell::default(),
             closing: Cell::new(None),
             closed: Notify::default(),
         })
@@ -222,6 +225,7 @@ impl<R: Runtime> Connection<R> {
             self.sending_since.set(Some(self.runtime.now()));
             let (result, batch) = self.stream.send(batch).await;
             self.sending_since.set(None);
+            self.sent_at.set(self.runtime.now());
             self.write_list.sent(batch);
             if result.is_err() {
                 self.abort("sending failed");

@@ -28,8 +28,15 @@ pub(crate) async fn watch<R: Runtime>(session: Rc<Session<R>>) {
             asked = None;
         }
         let send_due = connection.sending_since.get().map(|since| since + limits.send_stall);
+        let sending = connection.write_list.bytes() > 0;
         let life_due = match asked {
-            Some(asked) => Some(asked + limits.nop_timeout),
+            // The question or its answer is held up by what is being sent; that send has a limit of its own.
+            Some(asked) if sending => {
+                crate::probe!(AnswerHeldUp if asked + limits.nop_timeout <= now);
+                Some(now + limits.nop_timeout)
+            }
+            // It had not left before that.
+            Some(asked) => Some(asked.max(connection.sent_at.get()) + limits.nop_timeout),
             // A connection that is being closed has its linger; no question would leave it.
             None if connection.write_list.is_closed() => None,
             None if crate::buggify!(PingEarly) => Some(now),
@@ -52,12 +59,6 @@ pub(crate) async fn watch<R: Runtime>(session: Rc<Session<R>>) {
         }
         session.give_up_stalled(now);
         if life_due.is_some_and(|due| due <= now) {
-            if asked.is_some() && connection.write_list.bytes() > 0 {
-                // The question or its answer is held up by what is being sent; that send has a limit of its own.
-                crate::probe!(AnswerHeldUp);
-                asked = Some(now);
-                continue;
-            }
             if asked.is_some() && !crate::planted!(VanishedPeerKept) {
                 marks.nop_timeout.meet();
                 crate::probe!(PeerSilent);

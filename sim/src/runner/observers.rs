@@ -43,6 +43,7 @@ impl Observers {
                 wire.allow_workers(workers);
             }
         }
+        wire.answer_within(plan.shortest(plan.target.nop_timeout_ms));
         wire.allow(plan.faults.iter().map(|fault| fault.kind.standstill()).sum());
         Self {
             watch: Rc::new(RefCell::new(Watch {

@@ -310,7 +310,8 @@ fn segments_and_tags() -> Vec<Case<Talk>> {
         bad("I8", "a ping behind a wrong header digest", wrong_ping(b"").asks(right_ping()).says(nop(b""))),
         good("data with a wrong digest", wrong_data().says(wrong_digest()).says(check(2, 0xb, 0x4705))),
         bad("I6", "data with a wrong digest are taken", wrong_data().says(response(2, 0))),
-        good("a peer that does not answer is given up", asked().given_up()),
+        good("a peer that does not answer is given up", asked().idles(20).given_up()),
+        bad("I9", "a peer that does not answer is given up too early", asked().idles(10).given_up()),
         bad(
             "I9",
             "a peer that answers is given up",

@@ -15,7 +15,7 @@ use super::command::Command;
 use super::login::{self, Agreement, Login, Progress, Resets};
 use super::management::Management;
 use super::numbers::Numbers;
-use super::{Report, Reset, Shared};
+use super::{Question, Report, Reset, Shared};
 
 /// The longest data segment that the length field can name.
 const LONGEST_SEGMENT: usize = 0xff_ffff;
@@ -99,9 +99,15 @@ impl Connection {
         self.initiator
     }
 
-    /// The peer may be gone: it was asked and did not answer, or what it says means nothing.
-    pub(super) fn may_be_gone(&self) -> bool {
-        self.asked || self.distrusted || self.deaf
+    /// What became of the last ping.
+    pub(super) fn question(&self) -> Question {
+        match self.asked_since {
+            _ if self.distrusted || self.deaf => Question::Doubtful,
+            _ if !self.asked => Question::Answered,
+            Some(since) => Question::Open { since },
+            // Something came, and not a whole PDU yet.
+            None => Question::Doubtful,
+        }
     }
 
     /// The connection `by` took the place of this one's session.

@@ -49,14 +49,33 @@ pub struct WireOracle {
     findings: Vec<Finding>,
 }
 
+/// A connection when it was closed.
+#[derive(Debug)]
+struct Closed {
+    initiator: u32,
+    question: Question,
+    at: Duration,
+}
+
+/// What became of the last NOP-In that asks for an answer.
+#[derive(Debug)]
+enum Question {
+    /// There is none, or it was answered.
+    Answered,
+    /// It left then, and nothing came since.
+    Open { since: Duration },
+    /// Whether it was answered nobody can tell.
+    Doubtful,
+}
+
 /// Which connection of the network is which of the core.
 #[derive(Default, Debug)]
 struct Names {
     /// Accepted last.
     accepted: Option<u64>,
     connections: BTreeMap<ConnectionId, u64>,
-    /// Closed, and the peer had answered all that it was asked.
-    closed_alive: BTreeMap<u64, u32>,
+    /// Closed, and the core has not said why.
+    closed: BTreeMap<u64, Closed>,
     nexuses: BTreeMap<NexusId, u64>,
 }
 
@@ -71,6 +90,8 @@ struct Shared {
     function_limit: Duration,
     /// How long a peer may leave the target's NOP-In without an answer.
     silence_limit: Duration,
+    /// How long a peer may take for its answer to a NOP-In, at least.
+    answer_time: Duration,
     /// Those in full feature phase, and those whose connection was lost and that may be gone on with.
     sessions: BTreeMap<SessionName, Session>,
     /// Resets that were asked for and not answered.
@@ -121,6 +142,7 @@ impl WireOracle {
             // Its answer may wait in the write list behind what the peer does not read.
             function_limit: limits.task_management_deadline() + limits.send_stall + SLACK,
             silence_limit: limits.nop_interval + limits.nop_timeout + limits.send_stall + SLACK,
+            answer_time: limits.nop_timeout,
             sessions: BTreeMap::new(),
             resets: Vec::new(),
             resets_asked: 0,
@@ -134,6 +156,11 @@ impl WireOracle {
     /// A later process of the target may have as many workers.
     pub fn allow_workers(&mut self, workers: u32) {
         self.events.allow_workers(workers);
+    }
+
+    /// The target's clock may go so fast that this is all the time that a peer has for its answer to a NOP-In.
+    pub fn answer_within(&mut self, time: Duration) {
+        self.shared.answer_time = time;
     }
 
     /// So much of the run the target may spend standing still.
@@ -183,13 +210,21 @@ impl WireOracle {
         }
     }
 
-    /// I9: a peer that answers is not given up for not answering.
+    /// I9: a peer that answers is not given up for not answering, and has its time for it.
     fn core_closed(&mut self, at: Duration, connection: ConnectionId, why: &str) {
         let id = self.names.connections.remove(&connection);
-        let alive = id.and_then(|id| Some((id, self.names.closed_alive.remove(&id)?)));
-        if let (Some((connection, initiator)), NO_ANSWER) = (alive, why) {
-            let mut report = Report { connection, initiator, at, findings: &mut self.findings };
-            report.add("I9", "the connection was closed for want of an answer to a NOP-In, and it had come");
+        let closed = id.and_then(|id| Some((id, self.names.closed.remove(&id)?)));
+        let (Some((connection, closed)), NO_ANSWER) = (closed, why) else { return };
+        let mut report = Report { connection, initiator: closed.initiator, at, findings: &mut self.findings };
+        match closed.question {
+            Question::Answered => {
+                report.add("I9", "the connection was closed for want of an answer to a NOP-In, and it had come");
+            }
+            Question::Open { since } if closed.at < since + self.shared.answer_time => {
+                report
+                    .add("I9", &format!("the connection was closed for want of an answer to the NOP-In of {since:?}"));
+            }
+            Question::Open { .. } | Question::Doubtful => {}
         }
     }
 
@@ -270,10 +305,9 @@ impl Tap for WireOracle {
         self.with(connection, at, |connection, shared, report| {
             connection.functions_end(None, shared.function_limit, report);
         });
-        if let Some(closed) = self.connections.remove(&connection)
-            && !closed.may_be_gone()
-        {
-            self.names.closed_alive.insert(connection, closed.initiator());
+        if let Some(closed) = self.connections.remove(&connection) {
+            let closed = Closed { initiator: closed.initiator(), question: closed.question(), at };
+            self.names.closed.insert(connection, closed);
         }
         for reset in self.shared.resets.iter_mut().filter(|reset| reset.connection == connection) {
             reset.until = Some(at + RESET_OUTLIVES);
