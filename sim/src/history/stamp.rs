@@ -6,6 +6,9 @@ use super::{OpId, Sector};
 pub const SECTOR_BYTES: usize = 512;
 const MAGIC: u32 = 0x514e_544e;
 
+/// Bytes of a stamp.
+const STAMP_BYTES: usize = 32;
+
 /// Fills `sector` (512 bytes) with the stamp of `op` at `sector_number` of `lun`, repeated to the end: a sector that
 /// is torn inside, or mixed from two writes, is not sound.
 ///
@@ -13,15 +16,8 @@ const MAGIC: u32 = 0x514e_544e;
 /// When `sector` is not 512 bytes long.
 pub fn write(sector: &mut [u8], seed: u64, lun: u16, sector_number: u64, op: OpId) {
     assert_eq!(sector.len(), SECTOR_BYTES);
-    let mut stamp = [0; 32];
-    stamp[..4].copy_from_slice(&MAGIC.to_le_bytes());
-    stamp[4..6].copy_from_slice(&lun.to_le_bytes());
-    stamp[8..16].copy_from_slice(&sector_number.to_le_bytes());
-    stamp[16..24].copy_from_slice(&op.0.to_le_bytes());
-    stamp[24..28].copy_from_slice(&(seed as u32 ^ (seed >> 32) as u32).to_le_bytes());
-    let check = crc32c::crc32c(&stamp[..28]);
-    stamp[28..].copy_from_slice(&check.to_le_bytes());
-    for part in sector.chunks_exact_mut(stamp.len()) {
+    let stamp = stamp(seed, lun, sector_number, op);
+    for part in sector.chunks_exact_mut(STAMP_BYTES) {
         part.copy_from_slice(&stamp);
     }
 }
@@ -33,21 +29,33 @@ pub fn write(sector: &mut [u8], seed: u64, lun: u16, sector_number: u64, op: OpI
 #[must_use]
 pub fn read(sector: &[u8], seed: u64, lun: u16, sector_number: u64) -> Sector {
     assert_eq!(sector.len(), SECTOR_BYTES);
-    let (stamp, rest) = sector.split_at(32);
-    if rest.chunks_exact(32).any(|part| part != stamp) {
+    // Each part but the first is the one before it.
+    if sector[STAMP_BYTES..] != sector[..SECTOR_BYTES - STAMP_BYTES] {
         return Sector::Garbage;
     }
-    if stamp.iter().all(|&byte| byte == 0) {
+    let found = &sector[..STAMP_BYTES];
+    if found == [0; STAMP_BYTES] {
         return Sector::Zero;
     }
-    let u32_at = |at: usize| u32::from_le_bytes([stamp[at], stamp[at + 1], stamp[at + 2], stamp[at + 3]]);
-    if u32_at(0) != MAGIC || u32_at(28) != crc32c::crc32c(&stamp[..28]) {
-        return Sector::Garbage;
-    }
+    let u32_at = |at: usize| u32::from_le_bytes([found[at], found[at + 1], found[at + 2], found[at + 3]]);
     let op = OpId(u64::from(u32_at(16)) | u64::from(u32_at(20)) << 32);
-    let mut expected = [0; SECTOR_BYTES];
-    write(&mut expected, seed, lun, sector_number, op);
-    if expected == sector { Sector::Written(op) } else { Sector::Foreign }
+    if found == stamp(seed, lun, sector_number, op) {
+        return Sector::Written(op);
+    }
+    let sound = u32_at(0) == MAGIC && u32_at(28) == crc32c::crc32c(&found[..28]);
+    if sound { Sector::Foreign } else { Sector::Garbage }
+}
+
+fn stamp(seed: u64, lun: u16, sector_number: u64, op: OpId) -> [u8; STAMP_BYTES] {
+    let mut stamp = [0; STAMP_BYTES];
+    stamp[..4].copy_from_slice(&MAGIC.to_le_bytes());
+    stamp[4..6].copy_from_slice(&lun.to_le_bytes());
+    stamp[8..16].copy_from_slice(&sector_number.to_le_bytes());
+    stamp[16..24].copy_from_slice(&op.0.to_le_bytes());
+    stamp[24..28].copy_from_slice(&(seed as u32 ^ (seed >> 32) as u32).to_le_bytes());
+    let check = crc32c::crc32c(&stamp[..28]);
+    stamp[28..].copy_from_slice(&check.to_le_bytes());
+    stamp
 }
 
 #[cfg(test)]
