@@ -98,23 +98,36 @@ impl RawPdu {
 
     /// The bytes to send, with TotalAHSLength and DataSegmentLength set to what is there.
     #[must_use]
-    pub fn encode(mut self, digests: Digests) -> Vec<u8> {
+    pub fn encode(self, digests: Digests) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        self.encode_behind(&mut bytes, digests);
+        bytes
+    }
+
+    /// As [`Self::encode`], behind what `bytes` holds.
+    pub fn encode_behind(mut self, bytes: &mut Vec<u8>, digests: Digests) {
         assert!(self.ahs.len().is_multiple_of(4), "additional header segments are padded to words");
         self.bhs[4] = (self.ahs.len() / 4) as u8;
         let length = (self.data.len() as u32).to_be_bytes();
         self.bhs[5..8].copy_from_slice(&length[1..]);
-        self.encode_as_is(digests)
+        self.put(bytes, digests);
     }
 
     /// The bytes to send, with the length fields as they are: they may lie.
     #[must_use]
     pub fn encode_as_is(self, digests: Digests) -> Vec<u8> {
-        let padded = self.data.len().next_multiple_of(4);
-        let mut bytes = Vec::with_capacity(BHS_BYTES + self.ahs.len() + padded + 8);
+        let mut bytes = Vec::new();
+        self.put(&mut bytes, digests);
+        bytes
+    }
+
+    fn put(&self, bytes: &mut Vec<u8>, digests: Digests) {
+        let (header_at, padded) = (bytes.len(), self.data.len().next_multiple_of(4));
+        bytes.reserve(BHS_BYTES + self.ahs.len() + padded + 8);
         bytes.extend_from_slice(&self.bhs);
         bytes.extend_from_slice(&self.ahs);
         if digests.header {
-            let digest = crc32c::crc32c(&bytes);
+            let digest = crc32c::crc32c(&bytes[header_at..]);
             bytes.extend_from_slice(&digest.to_le_bytes());
         }
         let data_at = bytes.len();
@@ -124,7 +137,6 @@ impl RawPdu {
             let digest = crc32c::crc32c(&bytes[data_at..]);
             bytes.extend_from_slice(&digest.to_le_bytes());
         }
-        bytes
     }
 
     /// The same PDU, marked for immediate delivery (I bit).

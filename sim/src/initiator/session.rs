@@ -235,12 +235,7 @@ impl Session {
                 command.open_r2ts.retain(|&open| open != transfer_tag);
             }
             let pdu = outgoing.pdu.sequenced(outgoing.cmd_sn, self.exp_stat_sn);
-            let bytes = pdu.encode(self.parameters.digests);
-            if batch.is_empty() {
-                batch = bytes;
-            } else {
-                batch.extend_from_slice(&bytes);
-            }
+            pdu.encode_behind(&mut batch, self.parameters.digests);
             if batch.len() >= self.plan.batch_bytes as usize {
                 break;
             }

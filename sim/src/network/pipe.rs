@@ -228,17 +228,20 @@ impl Pipe {
     }
 
     fn take(&mut self, now: Duration, limit: usize) -> Chunk {
-        let first = self.take_segment(limit);
+        let (mut joined, mut chunk) = (Vec::new(), self.take_segment(limit));
         let arrived = |pipe: &Self| pipe.segments.front().is_some_and(|segment| segment.arrival <= now);
-        let chunk = if self.link.coalesce && first.len() < limit && arrived(self) {
-            let mut joined = first.to_vec();
-            while joined.len() < limit && arrived(self) {
-                joined.extend_from_slice(&self.take_segment(limit - joined.len()));
+        while self.link.coalesce && joined.len() + chunk.len() < limit && arrived(self) {
+            let next = self.take_segment(limit - joined.len() - chunk.len());
+            // What was written in one piece becomes one again without a copy.
+            if let Some(next) = chunk.join(next) {
+                joined.extend_from_slice(&chunk);
+                chunk = next;
             }
-            Chunk::from(joined)
-        } else {
-            first
-        };
+        }
+        if !joined.is_empty() {
+            joined.extend_from_slice(&chunk);
+            chunk = joined.into();
+        }
         self.unread -= chunk.len();
         // As a kernel does it: a writer that waits is not bothered for every few bytes.
         if self.unread <= self.link.window_bytes / 2 {

@@ -39,14 +39,22 @@ pub struct Decoder {
     digests: Digests,
     data_limit: usize,
     keeps_blocks: bool,
+    /// With fewer bytes, there is no whole PDU.
+    wanted_bytes: usize,
 }
 
 impl Decoder {
     /// A decoder without digests, which refuses data segments longer than `data_limit` bytes.
     #[must_use]
     pub fn new(data_limit: usize) -> Self {
-        let digests = Digests::default();
-        Self { chunks: VecDeque::new(), pending_bytes: 0, digests, data_limit, keeps_blocks: true }
+        Self {
+            chunks: VecDeque::new(),
+            pending_bytes: 0,
+            digests: Digests::default(),
+            data_limit,
+            keeps_blocks: true,
+            wanted_bytes: BHS_BYTES,
+        }
     }
 
     /// As [`Self::new`], for whoever looks at how blocks travel but not at what they hold: the data of SCSI commands,
@@ -73,6 +81,7 @@ impl Decoder {
     /// Switches digests from the next PDU on that [`Self::next_pdu`] has not returned yet.
     pub fn set_digests(&mut self, digests: Digests) {
         self.digests = digests;
+        self.wanted_bytes = BHS_BYTES;
     }
 
     /// The digests of the next PDU.
@@ -84,6 +93,7 @@ impl Decoder {
     /// Refuses longer data segments from the next PDU on, in bytes.
     pub fn set_data_limit(&mut self, data_limit: usize) {
         self.data_limit = data_limit;
+        self.wanted_bytes = BHS_BYTES;
     }
 
     /// Bytes that are not yet part of a whole PDU: zero at a clean end of the stream.
@@ -97,6 +107,9 @@ impl Decoder {
     /// # Errors
     /// When the data segment is longer than the limit: the stream is lost.
     pub fn next_pdu(&mut self) -> Result<Option<RawPdu>, DecodeError> {
+        if self.pending_bytes < self.wanted_bytes {
+            return Ok(None);
+        }
         let Some(bhs) = self.peek_header() else { return Ok(None) };
         let mut pdu = RawPdu { bhs, ..RawPdu::new(0) };
         let data_bytes = pdu.data_bytes();
@@ -107,9 +120,11 @@ impl Decoder {
         let with_data_digest = self.digests.data && data_bytes != 0;
         let digest_bytes = |on: bool| if on { DIGEST_BYTES } else { 0 };
         let digests_bytes = digest_bytes(self.digests.header) + digest_bytes(with_data_digest);
-        if self.pending_bytes < BHS_BYTES + pdu.ahs_bytes() + data_bytes + pad_bytes + digests_bytes {
+        self.wanted_bytes = BHS_BYTES + pdu.ahs_bytes() + data_bytes + pad_bytes + digests_bytes;
+        if self.pending_bytes < self.wanted_bytes {
             return Ok(None);
         }
+        self.wanted_bytes = BHS_BYTES;
         self.take(BHS_BYTES, |_| {});
         pdu.ahs = self.take_vec(pdu.ahs_bytes());
         if self.digests.header {

@@ -125,7 +125,7 @@ impl Session {
             pdu = pdu.flat();
         }
         let lun_field = pdu.lun_field();
-        let command = Command {
+        let mut command = Command {
             op,
             step: step.clone(),
             attempt,
@@ -140,10 +140,14 @@ impl Session {
             open_r2ts: Vec::new(),
             mark,
         };
-        let data = command.spec.data_out.get(..unsolicited_bytes as usize).unwrap_or_default().to_vec();
+        // Lent to be cut: the outbox copies segment by segment.
+        let data = std::mem::take(&mut command.spec.data_out);
         let kind = Kind::Command(Box::new(command));
         self.issue(pdu, step.immediate, tag, kind, Some(self.plan.timeouts.command_ms), now);
-        self.push_data(0, tag, NO_TAG, &data, immediate_bytes);
+        self.push_data(0, tag, NO_TAG, &data[..unsolicited_bytes as usize], immediate_bytes);
+        if let Some(command) = self.tasks.command_mut(tag) {
+            command.spec.data_out = data;
+        }
         true
     }
 
