@@ -1,26 +1,31 @@
 //! The content of a disk, sparse, and the writes that a power loss may take back.
 
 use std::collections::VecDeque;
+use std::rc::Rc;
 
 const PAGE_BYTES: usize = 4096;
 const SECTOR_BYTES: usize = 512;
 /// What a cache holds before it writes back on its own, in bytes.
 const VOLATILE_BYTES_MAX: usize = 2 << 20;
 
-type Page = Box<[u8; PAGE_BYTES]>;
+/// Shared by the images that hold the same.
+type Page = Rc<[u8; PAGE_BYTES]>;
 
 /// Bytes by page; a page that was never written is zero and takes no memory. Each sector knows the number of the
 /// write that it holds, so that an old write that lands late does not undo a newer one.
 #[derive(Clone, PartialEq)]
 pub(super) struct Image {
     pages: Vec<Option<Page>>,
+    /// What a page begins as.
+    zeros: Page,
     writers: Vec<u64>,
 }
 
 impl Image {
     pub(super) fn new(size_bytes: u64) -> Self {
         let size = usize::try_from(size_bytes).expect("a simulated disk is small");
-        Self { pages: vec![None; size.div_ceil(PAGE_BYTES)], writers: vec![0; size.div_ceil(SECTOR_BYTES)] }
+        let (pages, writers) = (vec![None; size.div_ceil(PAGE_BYTES)], vec![0; size.div_ceil(SECTOR_BYTES)]);
+        Self { pages, zeros: Rc::new([0; PAGE_BYTES]), writers }
     }
 
     pub(super) fn read(&self, offset_bytes: u64, out: &mut [u8]) {
@@ -61,7 +66,7 @@ impl Image {
     /// Flips a bit of what was ever written.
     pub(super) fn flip(&mut self, offset_bytes: u64, bit: u32) {
         if let Some(page) = &mut self.pages[offset_bytes as usize / PAGE_BYTES] {
-            page[offset_bytes as usize % PAGE_BYTES] ^= 1 << bit;
+            Rc::make_mut(page)[offset_bytes as usize % PAGE_BYTES] ^= 1 << bit;
         }
     }
 
@@ -69,13 +74,13 @@ impl Image {
     pub(super) fn cut(&mut self, end_bytes: u64) {
         let (page, within) = (end_bytes as usize / PAGE_BYTES, end_bytes as usize % PAGE_BYTES);
         if let Some(Some(last)) = self.pages.get_mut(page) {
-            last[within..].fill(0);
+            Rc::make_mut(last)[within..].fill(0);
         }
         self.pages.iter_mut().skip(page + usize::from(within > 0)).for_each(|page| *page = None);
     }
 
-    fn page(&mut self, index: usize) -> &mut Page {
-        self.pages[index].get_or_insert_with(|| Box::new([0; PAGE_BYTES]))
+    fn page(&mut self, index: usize) -> &mut [u8; PAGE_BYTES] {
+        Rc::make_mut(self.pages[index].get_or_insert_with(|| self.zeros.clone()))
     }
 }
 
