@@ -53,6 +53,8 @@ type TaskSet = Vec<Task>;
 #[derive(Debug)]
 pub struct EventOracle {
     task_set_tasks: usize,
+    /// Tasks that found their task set full and have not been answered: they never began.
+    turned_away: u64,
     /// So many younger tasks may start before an older one.
     overtakers: usize,
     /// Tasks that were enabled so far.
@@ -72,6 +74,7 @@ impl EventOracle {
     pub fn new(limits: &Limits) -> Self {
         Self {
             task_set_tasks: limits.task_set_tasks as usize,
+            turned_away: 0,
             overtakers: limits.workers as usize,
             turns: 0,
             connections: BTreeSet::new(),
@@ -91,6 +94,7 @@ impl EventOracle {
 
     /// The target's process is gone, with all its tasks and ids; a new one may follow.
     pub fn process_ended(&mut self) {
+        self.turned_away = 0;
         self.connections.clear();
         self.live.clear();
         self.ended.clear();
@@ -116,6 +120,7 @@ impl EventOracle {
                 // A task that waits for its turn in CmdSN order can be aborted before it is created.
                 self.remove(nexus, lun, itt);
             }
+            Event::LimitMet { limit: "task_set_tasks" } => self.turned_away += 1,
             Event::UnitAttentionRaised { nexus, lun, code } => {
                 self.attentions.entry((nexus, lun)).or_default().push(code);
             }
@@ -292,11 +297,14 @@ impl EventOracle {
     }
 
     fn completed(&mut self, nexus: NexusId, lun: Lun, itt: Itt, status: u8) {
+        if self.remove(nexus, lun, itt) || !self.live.contains(&nexus) {
+            return;
+        }
         // A full task set, or a target without a buffer, never took the task in; it may have been refused for another
-        // reason before.
-        let tasks = self.sets.get(&(nexus, lun)).map_or(0, Vec::len);
-        let full = matches!(status, TASK_SET_FULL | BUSY) || status != GOOD && tasks >= self.task_set_tasks;
-        if !self.remove(nexus, lun, itt) && !full && self.live.contains(&nexus) {
+        // reason before, and is answered when its data have stopped coming.
+        let turned_away = status != GOOD && self.turned_away > 0;
+        self.turned_away -= u64::from(turned_away);
+        if !turned_away && !matches!(status, TASK_SET_FULL | BUSY) {
             self.find("T7", self.story(nexus, lun, itt, "completed, but it had ended before or never began"));
         }
     }

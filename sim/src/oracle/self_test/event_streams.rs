@@ -87,6 +87,8 @@ pub(super) fn cases() -> Vec<Case<Vec<Event>>> {
     let many: Vec<_> = (1..=5).map(|itt| created(itt, SIMPLE)).collect();
     let three = [created(1, SIMPLE), enabled(1), created(2, SIMPLE), enabled(2), created(3, SIMPLE), enabled(3)];
     let write = Event::TaskCreated { nexus: NEXUS, lun: LUN, itt: Itt(1), operation_code: 0x2a, attribute: SIMPLE };
+    let full = Event::LimitMet { limit: "task_set_tasks" };
+    let refused = Event::TaskCompleted { nexus: NEXUS, lun: LUN, itt: Itt(9), status: 0x02 };
     vec![
         case(None, "as many younger tasks as there are workers start first", &[&three, &[started(2), started(1)]]),
         case(
@@ -118,14 +120,15 @@ pub(super) fn cases() -> Vec<Case<Vec<Event>>> {
         ),
         case(
             None,
-            "a full task set answers for a task that was refused before",
-            &[&many[..4], &[Event::TaskCompleted { nexus: NEXUS, lun: LUN, itt: Itt(9), status: 0x08 }]],
+            "a full task set answers for a task that was refused before, when it has room again",
+            &[&many[..4], &[full.clone(), aborted(1), refused.clone()]],
         ),
         case(
             Some("T7"),
-            "a task set with room answers for a task it never took",
-            &[&many[..3], &[Event::TaskCompleted { nexus: NEXUS, lun: LUN, itt: Itt(9), status: 0x02 }]],
+            "a full task set answers twice for one task it never took",
+            &[&many[..4], &[full, refused.clone(), refused.clone()]],
         ),
+        case(Some("T7"), "a task set with room answers for a task it never took", &[&many[..3], &[refused]]),
         case(
             None,
             "unit attentions are raised, superseded and reported",
