@@ -93,6 +93,7 @@ catalogue! {
         AbortForeign "abort-foreign": "ABORT TASK looks among the tasks of the target's first session.",
         ResetUnawaited "reset-unawaited": "A reset is answered before the other shards have done it.",
         ResetEveryLun "reset-every-lun": "LOGICAL UNIT RESET resets every logical unit.",
+        DiscoveryServes "discovery-serves": "A discovery session serves SCSI commands.",
     }
     "ordering" {
         OrderedOvertakes "ordered-overtakes": "An ORDERED task does not wait for older ones.",
@@ -138,6 +139,7 @@ catalogue! {
         ModePageSwapped "mode-page-swapped": "A mode page has its length where its code belongs.",
         LunsCountedOnce "luns-counted-once": "REPORT LUNS tells the number of its entries where their bytes belong.",
         AllocationIgnored "allocation-ignored": "Parameter data come whole, whatever the allocation length.",
+        AnswerCut "answer-cut": "The answer to a text or a login is cut at one PDU.",
     }
     "concurrency" {
         UnitTakesWorkers "unit-takes-workers": "One logical unit may occupy every worker.",

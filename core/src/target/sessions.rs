@@ -247,7 +247,10 @@ impl<R: Runtime> Shard<R> {
             self.limits.clone(),
         );
         connection.write_list.push(encode_reply(login.established(tsih)));
-        let target = key.as_ref().map(|key| self.targets[key.target].clone());
+        let mut target = key.as_ref().map(|key| self.targets[key.target].clone());
+        if crate::planted!(DiscoveryServes) {
+            target = target.or_else(|| self.targets.first().cloned());
+        }
         Rc::new(Session::new(
             nexus,
             (tsih, outcome.cid),

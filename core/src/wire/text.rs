@@ -92,7 +92,7 @@ impl TextBuilder {
         let rest = &self.bytes[self.taken..];
         let segment = rest[..rest.len().min(limit_bytes)].to_vec();
         self.taken += segment.len();
-        if self.is_empty() {
+        if self.is_empty() || crate::planted!(AnswerCut) {
             *self = Self::default();
         }
         segment
