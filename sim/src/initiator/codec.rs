@@ -18,6 +18,9 @@ pub const BHS_BYTES: usize = 48;
 /// The reserved tag: no task (RFC 7143, 11.2.1.8), no transfer (11.7.4).
 pub const NO_TAG: u32 = 0xffff_ffff;
 
+/// Byte 1 of a login request from the operational stage straight to full feature phase: T, CSG 1, NSG 3 (RFC 7143, 11.12).
+pub const TO_FULL_FEATURE: u8 = 0x87;
+
 /// The tag after `tag`, never the reserved one.
 #[must_use]
 pub fn next_tag(tag: u32) -> u32 {

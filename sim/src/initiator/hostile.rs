@@ -7,6 +7,7 @@
 mod discovery;
 mod lengths;
 mod login;
+mod moments;
 mod numbers;
 mod order;
 mod pace;
@@ -111,7 +112,11 @@ impl<W: World> Attacker<'_, W> {
             | Attack::DataBehindWrite
             | Attack::AbortUnsent
             | Attack::AbortConfirmed
-            | Attack::TextEmpty => self.order(step).await,
+            | Attack::TextEmpty
+            | Attack::MisplacedFlood => self.order(step).await,
+            Attack::DataBehindGap | Attack::DataWhileDormant | Attack::DataOfRefused | Attack::DataOfAborted => {
+                self.moments(step).await
+            }
             Attack::CommandInLogin
             | Attack::Garbage
             | Attack::Http

@@ -86,7 +86,7 @@ pub(super) async fn login<W: World>(
             let offers = negotiation.offer(request.keys);
             exchange.stage(OPERATIONAL, FULL_FEATURE, &offers, &mut negotiation).await?;
         }
-        LoginStyle::Straight => {
+        LoginStyle::Straight | LoginStyle::Thorough => {
             names.push(negotiation.offer_one("AuthMethod", "None,CHAP".to_owned()));
             exchange.stage(SECURITY, FULL_FEATURE, &names, &mut negotiation).await?;
         }
@@ -126,7 +126,8 @@ impl<W: World> Exchange<'_, '_, W> {
         let mut unsent = text::encode(pairs);
         let cuts = if self.request.style == LoginStyle::Split { 2 } else { 1 };
         let mut part_bytes = unsent.len().div_ceil(cuts);
-        let mut wants_transit = !matches!(self.request.style, LoginStyle::Cautious | LoginStyle::Patient);
+        let patient = matches!(self.request.style, LoginStyle::Cautious | LoginStyle::Patient | LoginStyle::Thorough);
+        let mut wants_transit = !patient;
         let mut answer = Vec::new();
         loop {
             let part: Vec<u8> = unsent.drain(..part_bytes.min(unsent.len())).collect();

@@ -154,6 +154,8 @@ pub enum LoginStyle {
     Patient,
     /// From the security stage straight to the full feature phase: all operational keys at their defaults.
     Straight,
+    /// As straight; asks to leave the stage only when all is answered.
+    Thorough,
 }
 
 /// How long the initiator waits, in milliseconds; as open-iscsi names them.
@@ -550,7 +552,7 @@ pub struct AttackStep {
     pub attack: Attack,
 }
 
-/// Rules to break, by group: numbers, lengths, order, login, pace.
+/// Rules to break, by group: numbers, lengths, order, login, pace; what came later stands at the end.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Attack {
@@ -674,6 +676,17 @@ pub enum Attack {
     UnknownKeys,
     /// Text requests with the C bit and without data, over and over.
     TextEmpty,
+    /// Data of a WRITE that waits for a gap in CmdSN: against the rules, with a wrong digest, never, or after its abort.
+    DataBehindGap,
+    /// Data of a dormant WRITE, against the rules or with a wrong digest.
+    DataWhileDormant,
+    /// Data of a WRITE of which a block came with a wrong digest: against the rules, with another wrong digest, or never.
+    DataOfRefused,
+    /// Data of WRITEs that are being aborted, against the rules or with a wrong digest.
+    DataOfAborted,
+    /// PDUs that do not belong into full feature phase, and pings with a wrong digest, over and over, beside a WRITE that
+    /// waits for its data.
+    MisplacedFlood,
 }
 
 impl Attack {
@@ -739,6 +752,11 @@ impl Attack {
         Self::DiscoveryForeign,
         Self::UnknownKeys,
         Self::TextEmpty,
+        Self::DataBehindGap,
+        Self::DataWhileDormant,
+        Self::DataOfRefused,
+        Self::DataOfAborted,
+        Self::MisplacedFlood,
     ];
 }
 

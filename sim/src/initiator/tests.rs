@@ -319,6 +319,11 @@ fn attacks_blame_a_target_that_takes_everything() {
         (Attack::GreedyWrites, "S4"),
         (Attack::AbortUnsent, "T6"),
         (Attack::AbortConfirmed, "T6"),
+        (Attack::UnknownKeys, "I9"),
+        (Attack::DataBehindGap, "I5"),
+        (Attack::DataWhileDormant, "I5"),
+        (Attack::DataOfRefused, "I5"),
+        (Attack::DataOfAborted, "T5"),
     ] {
         let (_, violations) = attack(BadTarget::Gullible, &[kind]);
         assert!(violations.iter().any(|violation| violation.oracle == oracle), "{kind:?}: {violations:?}");

@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use super::super::codec::{NO_TAG, RawPdu, opcode, text};
+use super::super::codec::{NO_TAG, RawPdu, TO_FULL_FEATURE, opcode, text};
 use super::super::link::{Link, LinkError};
 use super::super::login::{LoginRequest, login};
 use super::super::plan::{Attack, AttackStep, Keys, LoginStyle};
 use super::super::world::{Wire, World};
 use super::Attacker;
-use super::peer::variant;
+use super::peer::{spoil_digest, variant};
 
 /// How long to wait for what the target makes of it.
 const LISTEN: Duration = Duration::from_secs(3);
@@ -16,8 +16,8 @@ const LISTEN: Duration = Duration::from_secs(3);
 const UNKNOWN_KEYS: u32 = 124;
 /// More parts than these are an answer without an end.
 const PARTS_MAX: u32 = 8;
-/// Login request: operational stage, T, to full feature phase.
-const TO_FULL_FEATURE: u8 = 0x87;
+/// Login request: security stage, T, to the operational stage.
+const TO_OPERATIONAL: u8 = 0x81;
 
 impl<W: World> Attacker<'_, W> {
     pub(super) async fn discovery(&mut self, step: &AttackStep) -> Result<(), LinkError> {
@@ -45,7 +45,7 @@ impl<W: World> Attacker<'_, W> {
             isid: self.other_isid(),
             tsih: 0,
             target: None,
-            keys: &Keys::default(),
+            keys: &Keys { data_digest: Some("CRC32C".to_owned()), ..Keys::default() },
             style: LoginStyle::OneShot,
             cmd_sn: self.cmd_sn,
             tag: self.plan.initial_tag,
@@ -65,7 +65,14 @@ impl<W: World> Attacker<'_, W> {
         pdu.bhs[1] = 0x80;
         pdu.set_u32(16, self.plan.initial_tag ^ 1);
         pdu.set_u32(20, NO_TAG);
+        let damaged = code == opcode::NOP_OUT && link.digests.data && step.amount / 16 % 2 == 1;
+        if damaged {
+            pdu.data = vec![0x55; 8];
+        }
         let mut bytes = pdu.sequenced(self.cmd_sn, established.exp_stat_sn).encode(link.digests);
+        if damaged {
+            spoil_digest(&mut bytes);
+        }
         if code == opcode::TEXT {
             // A segment that nobody takes: the stream cannot be followed.
             bytes[5..8].fill(0xff);
@@ -96,8 +103,10 @@ impl<W: World> Attacker<'_, W> {
                 (format!("X-net.quintain.key-that-nobody-has-ever-heard-of-{number:03}"), "1".to_owned())
             }),
         );
-        let kind = variant(step, 5);
-        let (mut flags, mut data, mut answer) = (TO_FULL_FEATURE, text::encode(&pairs), Vec::new());
+        let kind = variant(step, 7);
+        // One of them asks in the security stage.
+        let leaves = if kind == 5 { TO_OPERATIONAL } else { TO_FULL_FEATURE };
+        let (mut flags, mut data, mut answer) = (leaves, text::encode(&pairs), Vec::new());
         for part in 0..PARTS_MAX {
             let mut pdu = RawPdu::login(flags, self.other_isid(), 0, 1, 0, std::mem::take(&mut data));
             if part == 1 && kind == 3 {
@@ -112,7 +121,7 @@ impl<W: World> Attacker<'_, W> {
             if response.is_final() {
                 return self.all_not_understood(step, &answer);
             }
-            if part == 1 && matches!(kind, 2..=4) {
+            if part == 1 && matches!(kind, 2..=4 | 6) {
                 self.complain("I7", step, "a login went on after a request that its stage does not allow");
                 break;
             }
@@ -120,11 +129,12 @@ impl<W: World> Attacker<'_, W> {
                 1 => (0x04, Vec::new()),
                 2 => (TO_FULL_FEATURE, b"X-more=1\0".to_vec()),
                 4 => (0x80 | 2 << 2 | 3, Vec::new()),
-                _ => (TO_FULL_FEATURE, Vec::new()),
+                6 => (0x40 | 1 << 2, Vec::new()),
+                _ => (leaves, Vec::new()),
             };
             // Asking without T fetches the rest, too; it has to be asked for at the end.
             if kind == 1 && !response.continues() {
-                flags = TO_FULL_FEATURE;
+                flags = leaves;
             }
         }
         Ok(())

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::super::codec::{NO_TAG, RawPdu, opcode, text};
+use super::super::codec::{NO_TAG, RawPdu, TO_FULL_FEATURE, opcode, text};
 use super::super::link::{Link, LinkError};
 use super::super::plan::{Attack, AttackStep, Keys};
 use super::super::world::{Wire, World};
@@ -14,9 +14,9 @@ const LISTEN: Duration = Duration::from_secs(20);
 /// A login that goes on for longer than these exchanges is one without an end.
 const EXCHANGES: u32 = 500;
 /// Login requests that stay where they are: in the operational stage, in the security stage, and with the C bit in each.
-const STAYS: [u8; 4] = [1 << 2, 0, 0x40 | 1 << 2, 0x40];
-/// Login request: operational stage, T, to full feature phase.
-const TO_FULL_FEATURE: u8 = 0x87;
+const STAYS: [u8; 4] = [1 << 2, 0, CONTINUES | 1 << 2, CONTINUES];
+/// Login request: the C bit.
+const CONTINUES: u8 = 0x40;
 
 impl<W: World> Attacker<'_, W> {
     pub(super) async fn login(&mut self, step: &AttackStep) -> Result<(), LinkError> {
@@ -55,8 +55,11 @@ impl<W: World> Attacker<'_, W> {
     async fn never_end(&mut self, link: &mut Link<W>, step: &AttackStep) -> Result<(), LinkError> {
         let deadline = self.world.now() + LISTEN;
         let mut text = text::encode(&self.names());
-        let flags = STAYS[variant(step, 4) as usize];
-        for _ in 0..EXCHANGES {
+        let first = STAYS[variant(step, 4) as usize];
+        // What follows has the C bit as the first request, or the other way round.
+        let others = if variant(step, 8) < 4 { first } else { first ^ CONTINUES };
+        for number in 0..EXCHANGES {
+            let flags = if number == 0 { first } else { others };
             let request = self.request(flags, std::mem::take(&mut text));
             link.send(request, deadline).await?;
             if link.recv(deadline).await?.login_status() != 0 {
@@ -70,6 +73,7 @@ impl<W: World> Attacker<'_, W> {
     /// Only login requests may come before full feature phase (RFC 7143, 6.3).
     async fn too_early(&mut self, link: &mut Link<W>, step: &AttackStep) -> Result<(), LinkError> {
         let deadline = self.world.now() + LISTEN;
+        let with_ahs = step.attack == Attack::BeforeLogin && (step.amount / 64).is_multiple_of(4);
         let code = match step.attack {
             Attack::CommandInLogin => {
                 let flags = STAYS[variant(step, 4) as usize];
@@ -77,9 +81,12 @@ impl<W: World> Attacker<'_, W> {
                 link.recv(deadline).await?;
                 opcode::SCSI_COMMAND
             }
+            // A login request whose additional header segments no login has.
+            _ if with_ahs => opcode::LOGIN,
             _ => step.amount as u8 & 0x3f,
         };
         let mut pdu = RawPdu::new(code);
+        pdu.ahs = if with_ahs { vec![0, 1, 1, 0] } else { Vec::new() };
         pdu.bhs[1] = 0x80;
         pdu.set_u32(16, 2);
         pdu.set_u32(20, NO_TAG);

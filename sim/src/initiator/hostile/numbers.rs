@@ -44,15 +44,19 @@ impl<W: World> Attacker<'_, W> {
         }
         let pdu = peer.test_unit_ready(bad).sequenced(bad_sn, peer.exp_stat_sn);
         peer.send_raw(pdu).await?;
+        let mut strays = vec![(bad, bad_sn)];
         if step.attack == Attack::CommandGap {
-            // Once more, while the first one waits.
-            let again = peer.tag();
-            let pdu = peer.test_unit_ready(again).sequenced(bad_sn, peer.exp_stat_sn);
-            peer.send_raw(pdu).await?;
+            // While the first one waits: once more, and one on either side of the window.
+            for number in [bad_sn, next.wrapping_sub(1), last.wrapping_add(1)] {
+                let tag = peer.tag();
+                let pdu = peer.test_unit_ready(tag).sequenced(number, peer.exp_stat_sn);
+                peer.send_raw(pdu).await?;
+                strays.push((tag, number));
+            }
         }
         let heard = peer.listen().await;
-        if is_answered(&heard, bad) {
-            self.complain("I1", step, &format!("CmdSN {bad_sn} was served, the window is {next}..={last}"));
+        if let Some((_, number)) = strays.iter().find(|(tag, _)| is_answered(&heard, *tag)) {
+            self.complain("I1", step, &format!("CmdSN {number} was served, the window is {next}..={last}"));
         }
         if step.attack == Attack::CommandGap && serial::at_or_before(bad_sn, last) {
             self.await_end_of_gap(peer, step).await?;

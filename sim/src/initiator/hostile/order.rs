@@ -1,19 +1,26 @@
 //! Good PDUs at the wrong time, and PDUs that do not exist.
 
-use super::super::codec::{NO_TAG, RawPdu, opcode, serial, text};
+use std::time::Duration;
+
+use super::super::codec::{NO_TAG, RawPdu, TO_FULL_FEATURE, opcode, serial, text};
 use super::super::link::LinkError;
 use super::super::plan::{Attack, AttackStep, Keys};
 use super::super::world::World;
 use super::Attacker;
-use super::peer::{Peer, is_answered, is_good, solicited, variant};
+use super::peer::{Peer, is_answered, is_good, solicited, spoil_digest, variant};
 
 /// A negotiation that goes on for longer than these requests is one without an end.
 const EMPTY_TEXTS: u32 = 300;
+/// Rounds of PDUs that do not belong there, at most.
+const MISPLACED_ROUNDS: u32 = 200;
+/// The time between the beginning and the end of each ping among them.
+const MISPLACED_PAUSE: Duration = Duration::from_millis(20);
 
 impl<W: World> Attacker<'_, W> {
     pub(super) async fn order(&mut self, step: &AttackStep) -> Result<(), LinkError> {
         let keys = match step.attack {
             Attack::DataBehindWrite => Keys::default(),
+            Attack::MisplacedFlood => Keys { data_digest: Some("CRC32C".to_owned()), ..solicited() },
             Attack::AbortConfirmed => Keys { initial_r2t: Some(false), ..Keys::default() },
             _ => solicited(),
         };
@@ -25,6 +32,7 @@ impl<W: World> Attacker<'_, W> {
             Attack::AbortUnsent => self.abort_unsent(&mut peer, step).await,
             Attack::AbortConfirmed => self.abort_confirmed(&mut peer, step).await,
             Attack::TextFlood => flood_text(&mut peer, step).await,
+            Attack::MisplacedFlood => self.flood_misplaced(&mut peer, step).await,
             Attack::TextEmpty => self.empty_text(&mut peer, step).await,
             _ => self.out_of_place(&mut peer, step).await,
         };
@@ -182,13 +190,45 @@ impl<W: World> Attacker<'_, W> {
         Ok(())
     }
 
+    /// What the target has to reject comes all the time, a ping that it has to discard is always under way, and a WRITE keeps
+    /// a target that stops from closing the connection at once. When nothing is rejected any more, it may be at that: then
+    /// comes a segment that nobody takes.
+    async fn flood_misplaced(&mut self, peer: &mut Peer<W>, step: &AttackStep) -> Result<(), LinkError> {
+        peer.open_write(step.amount, 1, 0xa1).await?;
+        for _ in 0..1 + step.amount % MISPLACED_ROUNDS {
+            let tag = peer.tag();
+            let mut bytes = Vec::new();
+            for code in [opcode::LOGIN, opcode::SNACK, 0x1f] {
+                let mut pdu = RawPdu::new(code).immediate();
+                pdu.bhs[1] = 0x80;
+                pdu.set_u32(16, tag);
+                pdu.set_u32(20, NO_TAG);
+                bytes.extend(peer.encode(pdu));
+            }
+            bytes.extend(peer.encode(RawPdu::nop_out(0, tag, NO_TAG, vec![0x55; 8]).immediate()));
+            if peer.link.digests.data {
+                spoil_digest(&mut bytes);
+            }
+            let rest = bytes.split_off(bytes.len() - 8);
+            peer.send_bytes(bytes).await?;
+            let rejected = peer.hear(MISPLACED_PAUSE).await?.iter().any(|pdu| pdu.opcode() == opcode::REJECT);
+            peer.send_bytes(rest).await?;
+            if !rejected {
+                let mut endless = peer.encode(RawPdu::nop_out(0, tag, NO_TAG, Vec::new()).immediate());
+                endless[5..8].fill(0xff);
+                return peer.send_bytes(endless).await;
+            }
+        }
+        Ok(())
+    }
+
     async fn out_of_place(&mut self, peer: &mut Peer<W>, step: &AttackStep) -> Result<(), LinkError> {
         let tag = peer.tag();
         let pdu = match step.attack {
             Attack::AnswerToNothing => RawPdu::nop_out(0, NO_TAG, step.amount, Vec::new()).immediate(),
             Attack::LoginAgain => {
                 let name = [("InitiatorName".to_owned(), self.plan.name.clone())];
-                RawPdu::login(0x87, self.plan.isid, 0, tag, 0, text::encode(&name))
+                RawPdu::login(TO_FULL_FEATURE, self.plan.isid, 0, tag, 0, text::encode(&name))
             }
             Attack::Snack => {
                 let mut pdu = RawPdu::new(opcode::SNACK);

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::super::cdb;
-use super::super::codec::{NO_TAG, RawPdu, opcode, text};
+use super::super::codec::{NO_TAG, RawPdu, TO_FULL_FEATURE, opcode, text};
 use super::super::link::{Link, LinkError};
 use super::super::plan::{Attack, AttackStep, CdbSize, Direction, Keys};
 use super::super::world::{Wire, World};
@@ -53,7 +53,7 @@ impl<W: World> Attacker<'_, W> {
     async fn slow(&mut self, step: &AttackStep) -> Result<(), LinkError> {
         let mut link = Link::connect(&self.world, 1 << 16, self.connect_limit()).await?;
         let name = [("InitiatorName".to_owned(), self.plan.name.clone())];
-        let bytes = RawPdu::login(0x87, self.plan.isid, 0, 1, 0, text::encode(&name)).encode(link.digests);
+        let bytes = RawPdu::login(TO_FULL_FEATURE, self.plan.isid, 0, 1, 0, text::encode(&name)).encode(link.digests);
         let deadline = self.world.now() + Duration::from_secs(20);
         for byte in bytes {
             link.send_bytes(vec![byte], deadline).await?;

@@ -196,6 +196,19 @@ impl<W: World> Peer<W> {
         }
     }
 
+    /// Everything that comes within `duration`; nothing is answered, as in the middle of a PDU nothing can be.
+    pub(super) async fn hear(&mut self, duration: Duration) -> Result<Vec<RawPdu>, LinkError> {
+        let until = self.deadline.min(self.link.world.now() + duration);
+        let mut heard = Vec::new();
+        loop {
+            match self.recv_until(until).await {
+                Ok(pdu) => heard.push(pdu),
+                Err(LinkError::Timeout) => return Ok(heard),
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
     /// An immediate ping and its answer.
     pub(super) async fn ping(&mut self) -> Result<RawPdu, LinkError> {
         let tag = self.tag();
@@ -205,8 +218,18 @@ impl<W: World> Peer<W> {
 
     /// The first PDU with `code` that answers `tag`.
     pub(super) async fn await_answer(&mut self, code: u8, tag: u32) -> Result<RawPdu, LinkError> {
+        self.await_answer_within(LISTEN, code, tag).await
+    }
+
+    /// The same, when the target may be silent for so long.
+    pub(super) async fn await_answer_within(
+        &mut self,
+        silence: Duration,
+        code: u8,
+        tag: u32,
+    ) -> Result<RawPdu, LinkError> {
         loop {
-            let pdu = self.recv().await?;
+            let pdu = self.recv_until(self.deadline.min(self.link.world.now() + silence)).await?;
             if pdu.opcode() == code && pdu.initiator_task_tag() == tag {
                 return Ok(pdu);
             }
@@ -353,6 +376,13 @@ pub(super) fn is_good(heard: &[RawPdu], tag: u32) -> bool {
 /// Whether a step and its attack made the target answer `tag` with something other than a Reject.
 pub(super) fn is_answered(heard: &[RawPdu], tag: u32) -> bool {
     heard.iter().any(|pdu| pdu.opcode() != opcode::REJECT && pdu.initiator_task_tag() == tag)
+}
+
+/// Makes the digest wrong with which the bytes of a PDU end.
+pub(super) fn spoil_digest(bytes: &mut [u8]) {
+    if let Some(last) = bytes.last_mut() {
+        *last ^= 1;
+    }
 }
 
 /// Which of several variants of an attack.

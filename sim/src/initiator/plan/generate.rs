@@ -36,6 +36,7 @@ impl InitiatorPlan {
                 LoginStyle::Split,
                 LoginStyle::Patient,
                 LoginStyle::Straight,
+                LoginStyle::Thorough,
             ]),
             immediate_bytes: *draws.pick(&[512, 4_096, 65_536, 1 << 24]),
             unsolicited: draws.chance(3, 4),
@@ -67,6 +68,7 @@ impl InitiatorPlan {
         // Shorter than an abort may take: who gives a login up comes again while the target is still at it.
         let login_ms = *draws.pick(&[500, 3_000, plan.timeouts.login_ms, plan.timeouts.login_ms]);
         let timeouts = Timeouts { login_ms, ..plan.timeouts };
+        workload.crowd(draws, &mut steps);
         Self { steps, keeps_session, goes_on, timeouts, ..plan }
     }
 }
@@ -201,11 +203,10 @@ impl<'a> Workload<'a> {
     fn stop(&self, draws: &mut Draws, steps: &mut Vec<Step>, commands: usize) {
         let count = commands * *draws.pick(&[0, 0, 2, 4]) / 100;
         for _ in 0..count {
-            let (lun, start) = (draws.pick(self.luns).lun, draws.chance(1, 4));
-            let (early, no_flush) = (draws.chance(1, 4), draws.chance(1, 4));
+            let verb = self.start_stop(draws);
             let at = draws.below(steps.len() as u64 + 1) as usize;
             let immediate = draws.chance(1, 16);
-            insert(steps, at, Attribute::Simple, immediate, Verb::StartStop { lun, start, early, no_flush });
+            insert(steps, at, Attribute::Simple, immediate, verb);
             if draws.chance(1, 2) {
                 // What it does beside the medium must not happen after this.
                 insert(steps, at + 1, Attribute::Simple, false, Verb::AbortTask { which: 0, newest: true });
@@ -213,24 +214,42 @@ impl<'a> Workload<'a> {
         }
     }
 
+    fn start_stop(&self, draws: &mut Draws) -> Verb {
+        let (lun, start) = (draws.pick(self.luns).lun, draws.chance(1, 4));
+        let (early, no_flush) = (draws.chance(1, 4), draws.chance(1, 4));
+        Verb::StartStop { lun, start, early, no_flush }
+    }
+
     /// Puts a few questions for what is supported among the steps.
     fn inventory(&self, draws: &mut Draws, steps: &mut Vec<Step>) {
         for _ in 0..*draws.pick(&[0, 0, 1, 2]) {
-            let lun = draws.pick(self.luns).lun;
-            let verb = if draws.chance(3, 4) {
-                Verb::SupportedCommands {
-                    lun,
-                    which: if draws.chance(1, 2) { 0 } else { draws.between(1, 255) as u8 },
-                    either: draws.chance(1, 2),
-                    timeouts: draws.chance(1, 3),
-                    allocation: *draws.pick(&[4_096, 4_096, 4, 18, 100, 0]),
-                }
-            } else {
-                let allocation = *draws.pick(&[16, 4, 12, 255]);
-                Verb::SupportedFunctions { lun, extended: draws.chance(1, 2), allocation }
-            };
+            let (lun, commands) = (draws.pick(self.luns).lun, draws.chance(3, 4));
+            let verb = supported(draws, lun, commands);
             let at = draws.below(steps.len() as u64 + 1) as usize;
             insert(steps, at, Attribute::Simple, draws.chance(1, 16), verb);
+        }
+    }
+
+    /// In one initiator of eight, puts rare steps among the others in runs, one right behind the other: each of them alone
+    /// is so rare that two would hardly ever meet.
+    fn crowd(&self, draws: &mut Draws, steps: &mut Vec<Step>) {
+        if !draws.chance(1, 8) {
+            return;
+        }
+        for _ in 0..draws.between(1, 4) {
+            // Well before the end: what a lost connection leaves open ends with the next login.
+            let at = draws.below(steps.len() as u64 * 3 / 4 + 1) as usize;
+            for place in 0..draws.between(2, 6) as usize {
+                let (immediate, lun) = (draws.chance(1, 2), draws.pick(self.luns).lun);
+                let verb = match draws.below(20) {
+                    kind @ 0..13 => trouble(draws, lun, kind),
+                    13 => self.start_stop(draws),
+                    14 => supported(draws, lun, true),
+                    15 => supported(draws, lun, false),
+                    _ => self.command(draws),
+                };
+                insert(steps, at + place, Attribute::Simple, immediate, verb);
+            }
         }
     }
 
@@ -377,21 +396,57 @@ impl<'a> Workload<'a> {
     /// Something that ends commands, or the session.
     fn trouble_verb(&self, draws: &mut Draws) -> Verb {
         let lun = draws.pick(self.luns).lun;
-        match draws.below(26) {
-            0..8 => Verb::AbortTask { which: draws.below(8) as u32, newest: false },
-            8 | 9 => Verb::AbortTaskSet { lun },
-            10 => Verb::ClearTaskSet { lun },
-            11 | 12 => Verb::LogicalUnitReset { lun },
-            13 => Verb::TargetWarmReset,
-            14 if draws.chance(1, 2) => Verb::TargetColdReset,
-            14 | 15 => Verb::Logout { drain: draws.chance(1, 2) },
-            16 | 17 => Verb::Drop { how: *draws.pick(&[Hangup::Reset, Hangup::Close, Hangup::HalfClose]) },
-            18 | 19 => Verb::Reinstate,
-            20 | 21 => Verb::ReinstateConnection,
-            22 => Verb::Discover,
-            23 => Verb::Drain,
-            _ => Verb::Pause { ms: draws.log_between(1, 2_000), us: 0 },
+        let kind = match draws.below(26) {
+            0..8 => 0,
+            8 | 9 => 1,
+            10 => 2,
+            11 | 12 => 3,
+            13 => 4,
+            14 if draws.chance(1, 2) => 5,
+            14 | 15 => 6,
+            16 | 17 => 7,
+            18 | 19 => 8,
+            20 | 21 => 9,
+            22 => 10,
+            23 => 11,
+            _ => 12,
+        };
+        trouble(draws, lun, kind)
+    }
+}
+
+/// One of the thirteen kinds of what ends commands, or the session.
+fn trouble(draws: &mut Draws, lun: u16, kind: u64) -> Verb {
+    match kind {
+        0 => Verb::AbortTask { which: draws.below(8) as u32, newest: false },
+        1 => Verb::AbortTaskSet { lun },
+        2 => Verb::ClearTaskSet { lun },
+        3 => Verb::LogicalUnitReset { lun },
+        4 => Verb::TargetWarmReset,
+        5 => Verb::TargetColdReset,
+        6 => Verb::Logout { drain: draws.chance(1, 2) },
+        7 => Verb::Drop { how: *draws.pick(&[Hangup::Reset, Hangup::Close, Hangup::HalfClose]) },
+        8 => Verb::Reinstate,
+        9 => Verb::ReinstateConnection,
+        10 => Verb::Discover,
+        11 => Verb::Drain,
+        _ => Verb::Pause { ms: draws.log_between(1, 2_000), us: 0 },
+    }
+}
+
+/// What commands are supported, or what task management functions.
+fn supported(draws: &mut Draws, lun: u16, commands: bool) -> Verb {
+    if commands {
+        Verb::SupportedCommands {
+            lun,
+            which: if draws.chance(1, 2) { 0 } else { draws.between(1, 255) as u8 },
+            either: draws.chance(1, 2),
+            timeouts: draws.chance(1, 3),
+            allocation: *draws.pick(&[4_096, 4_096, 4, 18, 100, 0]),
         }
+    } else {
+        let allocation = *draws.pick(&[16, 4, 12, 255]);
+        Verb::SupportedFunctions { lun, extended: draws.chance(1, 2), allocation }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::future::pending;
 
-use super::super::codec::{Decoder, NO_TAG, RawPdu, opcode, text};
+use super::super::codec::{Decoder, Digests, NO_TAG, RawPdu, opcode, text};
 use super::super::world::Wire;
 use super::memory::MemoryWire;
 
@@ -24,7 +24,7 @@ impl BadTarget {
             pending::<()>().await;
         }
         let mut decoder = Decoder::new(1 << 24);
-        let mut numbers = Numbers { stat_sn: 1, exp_cmd_sn: 0 };
+        let (mut digests, mut numbers) = (Digests::default(), Numbers { stat_sn: 1, exp_cmd_sn: 0 });
         while let Ok(bytes) = wire.recv().await {
             if bytes.is_empty() || self == Self::HangsUp {
                 return;
@@ -36,7 +36,12 @@ impl BadTarget {
             while let Ok(Some(pdu)) = decoder.next_pdu() {
                 for mut answer in answers(&pdu) {
                     numbers.stamp(&pdu, &mut answer);
-                    drop(wire.send(answer.encode(Default::default())).await);
+                    drop(wire.send(answer.encode(digests)).await);
+                }
+                if pdu.opcode() == opcode::LOGIN && pdu.is_final() {
+                    let offers = text::decode(&pdu.data).unwrap_or_default();
+                    digests.data = offers.iter().any(|(key, _)| key == "DataDigest");
+                    decoder.set_digests(digests);
                 }
             }
         }
