@@ -301,12 +301,8 @@ fn link(draws: &mut Draws) -> Link {
         _ => Cut::Nowhere,
     };
     Link {
-        // Most peers are near; one is at another site now and then, so far that limits of time are a few round trips.
-        latency_min_us: if draws.chance(1, 16) {
-            draws.log_between(1_000, 100_000)
-        } else {
-            draws.log_between(10, 500)
-        },
+        // Most peers are near; one is at another site now and then, a hundred times as far.
+        latency_min_us: if draws.chance(1, 16) { draws.log_between(1_000, 10_000) } else { draws.log_between(10, 500) },
         latency_tail_us: draws.log_between(1, 200),
         slow_one_in: *draws.pick(&[0, 0, 50, 500]),
         ns_per_kib: *draws.pick(&[0, 800, 8_000]),
