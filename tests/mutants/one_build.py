@@ -132,7 +132,7 @@ def weave(copy, mutants):
         for (line, column, end_line, end_column), all_of_it in sorted(functions.items()):
             start, end = starts[line - 1] + column - 1, starts[end_line - 1] + end_column - 1
             if start < at:
-                continue  # Within another function: those of the outer one are tried.
+                sys.exit(f"{name}:{line}: a function within another one; its mutants cannot be told apart")
             begin, close = body(text, start, end)
             head = text[at:begin]
             # What is chosen at run time is no constant.
@@ -220,7 +220,9 @@ def build(work, mutants):
 def passes(command, number, cwd):
     """Whether a run with a mutant comes to a good end."""
     try:
-        return subprocess.run(command, cwd=cwd, env={**os.environ, "MUTANT": str(number)}, timeout=ENDLESS_S,
+        # What proptest found with one mutant is not tried with the next one.
+        environment = {**os.environ, "MUTANT": str(number), "PROPTEST_DISABLE_FAILURE_PERSISTENCE": "1"}
+        return subprocess.run(command, cwd=cwd, env=environment, timeout=ENDLESS_S,
                               stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode == 0
     except subprocess.TimeoutExpired:
         return False
@@ -230,7 +232,7 @@ def attempt(number, simulator, tests, seeds, work):
     folder = work / "runs" / str(number)
     folder.mkdir(parents=True, exist_ok=True)
     run = lambda count: [simulator, "run", "--seeds", str(count), "--jobs", "1", "--no-shrink"]
-    stages = [("seeds", run(min(FEW, seeds)), folder), ("tests", [tests, "--quiet"], ROOT / "core"),
+    stages = [("seeds", run(min(FEW, seeds)), folder), ("tests", [tests, "--quiet"], work / "tree/core"),
               ("seeds", run(seeds), folder)]
     killers = (killer for killer, command, cwd in stages if not passes(command, number, cwd))
     killer = next(killers, None)
@@ -251,9 +253,13 @@ def main():
     mutants = listed(arguments.module or MODULES)
     print(f"{len(mutants)} mutants", flush=True)
     built = work / "built.json"
+    # The numbers of mutants mean something for one list only.
+    names = [mutant["name"] for mutant in mutants.values()]
     if not built.exists():
-        built.write_text(json.dumps(build(work, mutants)))
-    simulator, tests, left_out = json.loads(built.read_text())
+        built.write_text(json.dumps([*build(work, mutants), names, arguments.seeds]))
+    simulator, tests, left_out, *measured = json.loads(built.read_text())
+    if measured != [names, arguments.seeds]:
+        sys.exit(f"{work} has other mutants, or another number of seeds: begin in another folder")
     if killer := attempt(0, simulator, tests, arguments.seeds, work)[1]:
         sys.exit(f"without a mutant, the {killer} fail")
     kept = work / "outcome.json"

@@ -45,8 +45,10 @@ pub struct Connection<R: Runtime> {
     receiving_since: Cell<Option<Moment>>,
     /// When the send that is under way began.
     sending_since: Cell<Option<Duration>>,
-    /// When the last send ended.
-    sent_at: Cell<Duration>,
+    /// What has to leave until the NOP-In that asks for a sign of life has left, itself included, in bytes.
+    question_bytes: Cell<usize>,
+    /// When it had.
+    question_left: Cell<Duration>,
     /// Why it was closed from this side.
     closing: Cell<Option<&'static str>>,
     closed: Notify,
@@ -97,7 +99,8 @@ impl<R: Runtime> Connection<R> {
             pauses: RefCell::new(pauses),
             receiving_since: Cell::new(None),
             sending_since: Cell::new(None),
-            sent_at: Cell::default(),
+            question_bytes: Cell::default(),
+            question_left: Cell::default(),
             closing: Cell::new(None),
             closed: Notify::default(),
         })
@@ -215,6 +218,25 @@ impl<R: Runtime> Connection<R> {
         self.runtime.event(&Event::ConnectionClosed { connection: self.id, why });
     }
 
+    /// The question whether the peer is still there is last in the write list.
+    fn asked(&self) {
+        self.question_bytes.set(self.write_list.bytes());
+    }
+
+    /// So many bytes of the write list have left.
+    fn left(&self, bytes: usize) {
+        let question = self.question_bytes.get();
+        self.question_bytes.set(question.saturating_sub(bytes));
+        if (1..=bytes).contains(&question) {
+            self.question_left.set(self.runtime.now());
+        }
+    }
+
+    /// When the last question left; `None` while it waits in the write list.
+    fn question_left(&self) -> Option<Duration> {
+        (self.question_bytes.get() == 0).then(|| self.question_left.get())
+    }
+
     /// The writer: all that became ready while the last send was under way leaves in one vectored send.
     pub(crate) async fn write(self: Rc<Self>) {
         loop {
@@ -225,8 +247,9 @@ impl<R: Runtime> Connection<R> {
             self.sending_since.set(Some(self.runtime.now()));
             let (result, batch) = self.stream.send(batch).await;
             self.sending_since.set(None);
-            self.sent_at.set(self.runtime.now());
+            let before = self.write_list.bytes();
             self.write_list.sent(batch);
+            self.left(before - self.write_list.bytes());
             if result.is_err() {
                 self.abort("sending failed");
                 return;

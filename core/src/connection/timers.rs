@@ -19,6 +19,8 @@ pub(crate) async fn watch<R: Runtime>(session: Rc<Session<R>>) {
     let limits = &session.limits;
     let marks = &limits.marks;
     let mut asked: Option<Duration> = None;
+    // When a verdict was put off last.
+    let mut put_off = Duration::ZERO;
     loop {
         let now = connection.runtime.now();
         let heard = connection.heard.get().at;
@@ -28,15 +30,9 @@ pub(crate) async fn watch<R: Runtime>(session: Rc<Session<R>>) {
             asked = None;
         }
         let send_due = connection.sending_since.get().map(|since| since + limits.send_stall);
-        let sending = connection.write_list.bytes() > 0;
         let life_due = match asked {
-            // The question or its answer is held up by what is being sent; that send has a limit of its own.
-            Some(asked) if sending => {
-                crate::probe!(AnswerHeldUp if asked + limits.nop_timeout <= now);
-                Some(now + limits.nop_timeout)
-            }
-            // It had not left before that.
-            Some(asked) => Some(asked.max(connection.sent_at.get()) + limits.nop_timeout),
+            // Its time does not run while the question waits behind other PDUs; that send has a limit of its own.
+            Some(_) => Some(connection.question_left().map_or(now, |left| left.max(put_off)) + limits.nop_timeout),
             // A connection that is being closed has its linger; no question would leave it.
             None if connection.write_list.is_closed() => None,
             None if crate::buggify!(PingEarly) => Some(now),
@@ -59,6 +55,12 @@ pub(crate) async fn watch<R: Runtime>(session: Rc<Session<R>>) {
         }
         session.give_up_stalled(now);
         if life_due.is_some_and(|due| due <= now) {
+            if asked.is_some() && connection.write_list.bytes() > 0 {
+                // The answer may be held up by what is being sent.
+                crate::probe!(AnswerHeldUp);
+                put_off = now;
+                continue;
+            }
             if asked.is_some() && !crate::planted!(VanishedPeerKept) {
                 marks.nop_timeout.meet();
                 crate::probe!(PeerSilent);
@@ -96,5 +98,6 @@ fn ask<R: Runtime>(session: &Session<R>) {
         max_cmd_sn,
     };
     connection.send(pdu.to_bhs(0), TxData::None);
+    connection.asked();
     connection.runtime.event(&Event::PeerAsked { connection: connection.id });
 }

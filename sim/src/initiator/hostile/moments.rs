@@ -116,6 +116,9 @@ impl<W: World> Attacker<'_, W> {
     async fn data_of_aborted(&mut self, peer: &mut Peer<W>, step: &AttackStep) -> Result<(), LinkError> {
         let owe = variant(step, 2) == 0;
         let room = peer.max_cmd_sn.wrapping_sub(peer.cmd_sn).wrapping_add(1);
+        if room == 0 {
+            return Ok(());
+        }
         let (mut writes, mut bytes) = (Vec::new(), Vec::new());
         for number in 0..room.min(1 + step.amount / 2 % ABORTED_MAX) {
             let (block, amount) = (peer.unit.block_bytes, step.amount.wrapping_add(number));

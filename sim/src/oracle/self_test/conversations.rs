@@ -365,13 +365,13 @@ fn tasks() -> Vec<Case<Talk>> {
             aborted().known_as(NexusId(7)).idles(20).manages_to(2).says(managed(2, COMPLETE)).idles(20).closed(),
         ),
         good("a function is answered in time, and the answer leaves late", {
-            aborted().known_as(NexusId(7)).manages_to(2).idles(80).says(managed(2, COMPLETE))
+            aborted().known_as(NexusId(7)).manages_to(2).idles(40).says(managed(2, COMPLETE))
         }),
         bad("S4", "a function takes longer than it may", {
-            aborted().known_as(NexusId(7)).idles(80).manages_to(2).says(managed(2, COMPLETE))
+            aborted().known_as(NexusId(7)).idles(40).manages_to(2).says(managed(2, COMPLETE))
         }),
         bad("S4", "a function is not answered as long as its connection is there", {
-            aborted().known_as(NexusId(7)).idles(80).closed()
+            aborted().known_as(NexusId(7)).idles(40).closed()
         }),
         good("an abort", aborted().says(managed(2, COMPLETE))),
         good("an abort that the status overtakes", aborted().says(answer()).says(managed(2, COMPLETE))),

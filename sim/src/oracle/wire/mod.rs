@@ -139,8 +139,7 @@ impl WireOracle {
             statistics: Statistics::default(),
             command_window: limits.command_window,
             functions_max: limits.task_management_functions as usize,
-            // Its answer may wait in the write list behind what the peer does not read.
-            function_limit: limits.task_management_deadline() + limits.send_stall + SLACK,
+            function_limit: limits.task_management_deadline() + SLACK,
             silence_limit: limits.nop_interval + limits.nop_timeout + limits.send_stall + SLACK,
             answer_time: limits.nop_timeout,
             sessions: BTreeMap::new(),
