@@ -22,7 +22,7 @@ pub(crate) const STALE: u8 = 0xaa;
 
 type Task = Pin<Box<dyn Future<Output = ()>>>;
 
-/// One shard of a world without a network.
+/// One shard of a world.
 #[derive(Clone)]
 pub(crate) struct TestRuntime(Rc<World>);
 
@@ -112,7 +112,7 @@ impl TestRuntime {
 }
 
 impl Runtime for TestRuntime {
-    type Stream = NoStream;
+    type Stream = MemoryStream;
     type Disk = MemoryDisk;
     type Buf = TestBuf;
     type Parked = ();
@@ -151,12 +151,12 @@ impl Runtime for TestRuntime {
         self.0.events.borrow_mut().push(event.clone());
     }
 
-    fn park(&self, stream: NoStream) {
-        match stream {}
+    fn park(&self, _: MemoryStream) {
+        unreachable!("this world has no other shard")
     }
 
-    fn unpark(&self, (): ()) -> NoStream {
-        unreachable!("this world has no streams")
+    fn unpark(&self, (): ()) -> MemoryStream {
+        unreachable!("this world has no other shard")
     }
 
     fn post(&self, shard: ShardId, _: ShardMessage<()>) {
@@ -189,27 +189,62 @@ impl Drop for TestBuf {
     }
 }
 
-/// There is no network here.
-pub(crate) enum NoStream {}
+/// A connection in memory that loses nothing. Clones are the same one: the peer's end is held by the test.
+#[derive(Clone, Default)]
+pub(crate) struct MemoryStream(Rc<Wire>);
 
-impl ByteStream for NoStream {
+#[derive(Default)]
+struct Wire {
+    arriving: RefCell<VecDeque<u8>>,
+    sent: RefCell<Vec<u8>>,
+    closed: Cell<bool>,
+    changed: Notify,
+}
+
+impl MemoryStream {
+    /// The peer sends `bytes`.
+    pub(crate) fn arrive(&self, bytes: &[u8]) {
+        self.0.arriving.borrow_mut().extend(bytes);
+        self.0.changed.all();
+    }
+
+    /// What the peer got since the last call.
+    pub(crate) fn take_sent(&self) -> Vec<u8> {
+        self.0.sent.take()
+    }
+
+    /// At most so many bytes, and at least one unless the stream is closed.
+    async fn next(&self, most: usize) -> Vec<u8> {
+        let wire = &self.0;
+        wire.changed.until(|| (wire.closed.get() || !wire.arriving.borrow().is_empty()).then_some(())).await;
+        let mut arriving = wire.arriving.borrow_mut();
+        let count = most.min(arriving.len());
+        arriving.drain(..count).collect()
+    }
+}
+
+impl ByteStream for MemoryStream {
     type Buf = TestBuf;
     type Chunk = Vec<u8>;
 
     async fn recv(&self) -> io::Result<Vec<u8>> {
-        match *self {}
+        Ok(self.next(usize::MAX).await)
     }
 
-    async fn recv_into(&self, _: TestBuf, _: Range<usize>) -> (io::Result<usize>, TestBuf) {
-        match *self {}
+    async fn recv_into(&self, mut buf: TestBuf, range: Range<usize>) -> (io::Result<usize>, TestBuf) {
+        let bytes = self.next(range.len()).await;
+        buf.bytes[range][..bytes.len()].copy_from_slice(&bytes);
+        (Ok(bytes.len()), buf)
     }
 
-    async fn send(&self, _: Vec<TxPdu<TestBuf>>) -> (io::Result<()>, Vec<TxPdu<TestBuf>>) {
-        match *self {}
+    async fn send(&self, batch: Vec<TxPdu<TestBuf>>) -> (io::Result<()>, Vec<TxPdu<TestBuf>>) {
+        batch.iter().flat_map(TxPdu::slices).for_each(|bytes| self.0.sent.borrow_mut().extend(bytes));
+        (Ok(()), batch)
     }
 
     fn close(&self, _: Close) {
-        match *self {}
+        self.0.closed.set(true);
+        self.0.changed.all();
     }
 }
 

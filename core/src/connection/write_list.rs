@@ -235,7 +235,7 @@ mod tests {
         list.push(pdu(0));
         list.close();
         list.push(pdu(0));
-        assert!(poll(list.until_drained()).is_none());
+        assert!(list.is_closed() && poll(list.until_drained()).is_none());
         let batch = poll(list.next_batch()).flatten().expect("a batch");
         assert_eq!(batch.len(), 1);
         list.sent(batch);

@@ -219,6 +219,7 @@ mod tests {
         assert_eq!(window.take_next(), Some('a'));
         window.hold();
         assert_eq!((window.exp_cmd_sn(), window.max_cmd_sn()), (sn(1), sn(0)));
+        assert_eq!(window.in_use(), 1);
         assert_eq!(window.arrive(sn(1), 'b'), Arrival::Ignored('b'));
         window.release();
         assert_eq!(window.max_cmd_sn(), sn(1));

@@ -368,7 +368,7 @@ mod tests {
         let second = transfer.next_r2t(&mut tag).unwrap();
         assert_eq!((first.offset, first.length, first.r2t_sn), (4096, 8192, 0));
         assert_eq!((second.offset, second.length, second.r2t_sn), (12_288, 8192, 1));
-        assert_eq!(transfer.next_r2t(&mut tag), None);
+        assert_eq!((transfer.next_r2t(&mut tag), transfer.open_r2ts()), (None, 2));
         assert_eq!(transfer.on_data(second.ttt, 0, 12_288, 8192, true), Ok(12_288..20_480));
         transfer.on_segment();
         assert_eq!(transfer.on_data(first.ttt, 0, 4096, 4096, false), Ok(4096..8192));

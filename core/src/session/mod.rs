@@ -6,6 +6,8 @@ pub mod data_transfer;
 pub(crate) mod reinstatement;
 pub(crate) mod respond;
 mod tasks;
+#[cfg(test)]
+mod tests;
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;

@@ -256,6 +256,9 @@ fn introduction_may_be_repeated_but_not_changed() {
     let mut same = Transcript::new();
     reply(same.stage(0, Some(1)).send(&format!("{WHO}SessionType=Normal\0")));
     outcome(same.stage(1, Some(3)).send(&format!("{WHO}SessionType=Normal\0")));
+    let mut beside = Transcript::new();
+    reply(beside.stage(0, Some(1)).send(WHO));
+    outcome(beside.stage(1, Some(3)).send(&format!("MaxBurstLength=512\0{WHO}")));
     let mut other = Transcript::new();
     reply(other.stage(0, Some(1)).send(WHO));
     let changed = "TargetName=iqn.2026-01.com.example:other\0";
