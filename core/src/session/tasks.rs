@@ -85,8 +85,13 @@ impl<R: Runtime> Session<R> {
         }
         let wanted = task.cdb_out_bytes.min(u64::from(task.expected_bytes)) as u32;
         let rules = self.transfer_rules();
+        let refused = task.refusal.borrow().is_some();
         match DataOutTransfer::new(rules, task.expected_bytes, wanted, immediate_bytes as u32, final_bit) {
-            Ok(transfer) => {
+            Ok(mut transfer) => {
+                // Only what comes unasked is waited for.
+                if refused {
+                    transfer.give_up();
+                }
                 *task.transfer.borrow_mut() = Some(transfer);
             }
             Err(error) => {
@@ -94,7 +99,7 @@ impl<R: Runtime> Session<R> {
                 return;
             }
         }
-        if wanted > 0 && task.refusal.borrow().is_none() {
+        if wanted > 0 && !refused {
             if wanted > self.limits.transfer_bytes {
                 self.limits.marks.transfer_bytes.meet();
                 // The device server would refuse it too: no need to fetch the data first.

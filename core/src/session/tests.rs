@@ -210,6 +210,17 @@ fn tasks_behind_an_ordered_one_begin_together_and_oldest_first() {
 }
 
 #[test]
+fn write_that_is_refused_takes_no_buffer_and_asks_for_nothing() {
+    let mut bench = Bench::new();
+    let command = ScsiCommand { attribute: ScsiCommand::ACA, ..bench.write_command(1) };
+    let task = bench.session.receive_task(&command, 0);
+    assert!(task.refusal.borrow().is_some());
+    assert_eq!(bench.runtime.pool_free_bytes(), POOL_BYTES);
+    bench.send(&command.to_bhs(0));
+    assert_eq!(bench.status(), (1, Status::CHECK_CONDITION));
+}
+
+#[test]
 fn write_gets_a_buffer_for_what_it_uses_only() {
     let mut bench = Bench::new();
     let command = ScsiCommand { expected_data_transfer_bytes: 4_096, ..bench.write_command(1) };
