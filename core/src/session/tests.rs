@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::Session;
-use crate::env::{ByteStream, Close, Runtime};
+use crate::env::{ByteStream, Close, Durability, Runtime};
 use crate::id::{Cid, Isid, Itt, Lun, NexusId, ShardId, Tsih};
 use crate::limits::Limits;
 use crate::logical_unit::{LogicalUnit, UnitAttention};
@@ -15,14 +15,14 @@ use crate::target::{BackendKind, IoMode, LunConfig, Node, NodeConfig, Shard, Tar
 use crate::task::status::Status;
 use crate::testing::{DiskOperation, DiskVerb, MemoryDisk, MemoryStream, TestRuntime};
 use crate::wire::{
-    BHS_BYTES, Bhs, LoginRequest, Opcode, ReadyToTransfer, ScsiCommand, ScsiResponse, SerialNumber,
+    BHS_BYTES, Bhs, DataOut, LoginRequest, LoginResponse, ReadyToTransfer, ScsiCommand, ScsiResponse, SerialNumber,
     TaskManagementRequest as Function, TaskManagementResponse as Response, padding,
 };
 
 const TARGET: &str = "iqn.2026-01.com.example:disk";
 const POOL_BYTES: usize = 1 << 20;
 
-/// A target with LUN 0 on a disk of its own, and one session.
+/// A target with LUN 0 on a disk in memory and LUN 1 that keeps nothing, and one session.
 struct Bench {
     runtime: TestRuntime,
     disk: MemoryDisk,
@@ -48,32 +48,15 @@ impl Bench {
             scsi_id: "disk-one".into(),
             serial: "S-0001".into(),
         };
-        let targets = vec![TargetConfig { name: TARGET.into(), alias: None, luns: BTreeMap::from([(0, lun)]) }];
+        let other = LunConfig { backend: BackendKind::Nullio { size_bytes: 1 << 20 }, ..lun.clone() };
+        let targets =
+            vec![TargetConfig { name: TARGET.into(), alias: None, luns: BTreeMap::from([(0, lun), (1, other)]) }];
         let handles = (0..limits.disk_handles()).map(|_| disk.clone()).collect();
         let config = NodeConfig { targets, limits, initial_stat_sn: Some(1), initial_ttt: 1 };
         let node = Node::new(config, 1).expect("the configuration is right");
         let shard = Shard::start(runtime.clone(), node, ShardId(0), BTreeMap::from([((0, 0), handles)]));
-        let stream = MemoryStream::default();
-        let address = SocketAddr::from(([192, 0, 2, 1], 3260));
-        shard.accept(stream.clone(), address, address);
-        let login = LoginRequest {
-            transit: true,
-            continue_bit: false,
-            current_stage: 1,
-            next_stage: 3,
-            version_max: 0,
-            version_min: 0,
-            isid: Isid([0x80, 1, 2, 3, 4, 5]),
-            tsih: Tsih(0),
-            itt: Itt(1),
-            cid: Cid(1),
-            cmd_sn: SerialNumber(1),
-            exp_stat_sn: SerialNumber(0),
-        };
-        let text = format!("InitiatorName=iqn.2026-01.com.example:host\0TargetName={TARGET}\0");
-        stream.arrive(&bytes(&login.to_bhs(text.len()), text.as_bytes()));
-        runtime.settle();
-        stream.take_sent();
+        let (stream, response) = log_in(&runtime, &shard, Tsih(0), SerialNumber(1));
+        assert_eq!(response.status_class, 0);
         let session = shard.sessions_of(0).pop().expect("the login succeeds");
         let bench =
             Self { runtime, disk, shard, stream, session, received: VecDeque::new(), next_cmd_sn: Cell::new(1) };
@@ -151,6 +134,19 @@ impl Bench {
         self.send(&self.function(function, referenced).to_bhs(0));
     }
 
+    /// The R2T that came next.
+    fn r2t(&mut self) -> ReadyToTransfer {
+        ReadyToTransfer::parse(&self.next().expect("an answer")).expect("an R2T")
+    }
+
+    /// Sends one block of what `r2t` asked for.
+    fn data_out(&self, r2t: &ReadyToTransfer, data_sn: u32, final_bit: bool) {
+        let (lun, itt, ttt, buffer_offset) = (r2t.lun, r2t.itt, r2t.ttt, data_sn * 512);
+        let pdu = DataOut { final_bit, lun, itt, ttt, exp_stat_sn: SerialNumber(0), data_sn, buffer_offset };
+        self.stream.arrive(&bytes(&pdu.to_bhs(512), &[7; 512]));
+        self.runtime.settle();
+    }
+
     fn pass(&self, time: Duration) {
         self.runtime.block_on(self.runtime.sleep(time));
         self.runtime.settle();
@@ -185,6 +181,38 @@ impl Bench {
 /// A PDU without digests.
 fn bytes(bhs: &Bhs, data: &[u8]) -> Vec<u8> {
     [&bhs.0, data, &[0; 3][..padding(data.len())]].concat()
+}
+
+/// A login in one request, to a new session or to the one with `tsih`.
+fn log_in(
+    runtime: &TestRuntime,
+    shard: &Rc<Shard<TestRuntime>>,
+    tsih: Tsih,
+    cmd_sn: SerialNumber,
+) -> (MemoryStream, LoginResponse) {
+    let stream = MemoryStream::default();
+    let address = SocketAddr::from(([192, 0, 2, 1], 3260));
+    shard.accept(stream.clone(), address, address);
+    let login = LoginRequest {
+        transit: true,
+        continue_bit: false,
+        current_stage: 1,
+        next_stage: 3,
+        version_max: 0,
+        version_min: 0,
+        isid: Isid([0x80, 1, 2, 3, 4, 5]),
+        tsih,
+        itt: Itt(1),
+        cid: Cid(1),
+        cmd_sn,
+        exp_stat_sn: SerialNumber(0),
+    };
+    let text = format!("InitiatorName=iqn.2026-01.com.example:host\0TargetName={TARGET}\0");
+    stream.arrive(&bytes(&login.to_bhs(text.len()), text.as_bytes()));
+    runtime.settle();
+    let sent = stream.take_sent();
+    let header = sent.first_chunk().expect("an answer");
+    (stream, LoginResponse::parse(&Bhs(*header)).expect("a Login Response"))
 }
 
 #[test]
@@ -225,7 +253,7 @@ fn write_gets_a_buffer_for_what_it_uses_only() {
     let mut bench = Bench::new();
     let command = ScsiCommand { expected_data_transfer_bytes: 4_096, ..bench.write_command(1) };
     bench.send(&command.to_bhs(0));
-    assert_eq!(ReadyToTransfer::parse(&bench.next().expect("an R2T")).map(|r2t| r2t.desired_bytes), Ok(512));
+    assert_eq!(bench.r2t().desired_bytes, 512);
     assert_eq!(bench.runtime.pool_free_bytes(), POOL_BYTES - 512);
     let nothing_used = ScsiCommand { write: true, ..bench.command(2, &[0; 6], 4_096) };
     assert!(bench.session.receive_task(&nothing_used, 0).data_out.borrow().is_none());
@@ -282,7 +310,7 @@ fn abort_task_set_waits_for_the_commands_before_it_and_no_longer() {
     bench.pass(Duration::from_secs(1));
     assert_eq!(bench.response(), None);
     bench.send(&missing.to_bhs(0));
-    assert_eq!(bench.next().map(|bhs| bhs.opcode()), Some(Opcode::READY_TO_TRANSFER));
+    bench.r2t();
     bench.pass(bench.session.limits.data_out_deadline);
     assert_eq!(bench.response(), Some((Function::ABORT_TASK_SET, Response::FUNCTION_COMPLETE)));
 }
@@ -299,7 +327,7 @@ fn task_that_a_reset_took_away_does_not_exist_whatever_else_is_at_work_on_it() {
         bench.send(&bench.write_command(2).to_bhs(0));
         bench.manage(Function::ABORT_TASK_SET, Itt::NONE);
         bench.pass(bench.session.limits.data_out_deadline - second / 2);
-        assert_eq!([1, 2].map(|_| bench.next().map(|bhs| bhs.opcode())), [Some(Opcode::READY_TO_TRANSFER); 2]);
+        assert_eq!([bench.r2t().itt, bench.r2t().itt], [Itt(1), Itt(2)]);
         assert_eq!(bench.response(), Some((reset, Response::FUNCTION_COMPLETE)));
         assert_eq!(bench.response(), None, "ABORT TASK SET still waits for the second WRITE");
         bench.manage(Function::ABORT_TASK, Itt(1));
@@ -307,4 +335,125 @@ fn task_that_a_reset_took_away_does_not_exist_whatever_else_is_at_work_on_it() {
         bench.pass(second);
         assert_eq!(bench.response(), Some((Function::ABORT_TASK_SET, Response::FUNCTION_COMPLETE)));
     }
+}
+
+#[test]
+fn functions_are_bounded_at_a_time_and_not_in_number() {
+    let mut bench = Bench::with(Limits { task_management_functions: 1, ..Limits::default() });
+    for _ in 0..3 {
+        bench.manage(Function::ABORT_TASK, Itt(9));
+        assert_eq!(bench.response(), Some((Function::ABORT_TASK, Response::TASK_DOES_NOT_EXIST)));
+    }
+    bench.send(&bench.write_command(1).to_bhs(0));
+    bench.r2t();
+    bench.manage(Function::ABORT_TASK_SET, Itt::NONE);
+    assert_eq!(bench.response(), None, "it waits for the data of the WRITE");
+    bench.manage(Function::ABORT_TASK, Itt(9));
+    assert_eq!(bench.response(), Some((Function::ABORT_TASK, Response::FUNCTION_REJECTED)));
+}
+
+#[test]
+fn cold_reset_alone_ends_the_connection() {
+    for function in [Function::LOGICAL_UNIT_RESET, Function::TARGET_WARM_RESET, Function::TARGET_COLD_RESET] {
+        let bench = Bench::new();
+        bench.manage(function, Itt::NONE);
+        assert_eq!(bench.session.ended.get(), function == Function::TARGET_COLD_RESET, "{function}");
+    }
+}
+
+#[test]
+fn abort_of_a_command_that_never_came_counts_it_as_received() {
+    let mut bench = Bench::new();
+    let missing = bench.write_command(1);
+    let abort = Function { ref_cmd_sn: missing.cmd_sn, ..bench.function(Function::ABORT_TASK, Itt(1)) };
+    bench.send(&Function { immediate: true, ..abort }.to_bhs(0));
+    assert_eq!(bench.response(), Some((Function::ABORT_TASK, Response::FUNCTION_COMPLETE)));
+    assert_eq!(bench.session.window_numbers().0, abort.cmd_sn, "the number of an immediate request is not used up");
+    bench.send(&missing.to_bhs(0));
+    assert_eq!(bench.next(), None, "it is ignored when it comes");
+}
+
+#[test]
+fn abort_of_a_command_that_is_still_to_be_sent_finds_none() {
+    let mut bench = Bench::new();
+    let abort = Function { immediate: true, ..bench.function(Function::ABORT_TASK, Itt(1)) };
+    bench.send(&Function { ref_cmd_sn: abort.cmd_sn, ..abort }.to_bhs(0));
+    assert_eq!(bench.response(), Some((Function::ABORT_TASK, Response::TASK_DOES_NOT_EXIST)));
+    assert_eq!(bench.session.window_numbers().0, abort.cmd_sn);
+}
+
+#[test]
+fn write_whose_data_never_come_ends_when_it_has_stalled_for_too_long() {
+    let stall = Duration::from_secs(5);
+    let mut bench = Bench::with(Limits { initiator_stall: stall, ..Limits::default() });
+    bench.send(&bench.write_command(1).to_bhs(0));
+    bench.r2t();
+    bench.pass(stall - Duration::from_millis(1));
+    assert_eq!(bench.next(), None);
+    bench.pass(Duration::from_millis(1));
+    assert_eq!(bench.status(), (1, Status::CHECK_CONDITION));
+    assert_eq!(bench.runtime.pool_free_bytes(), POOL_BYTES);
+}
+
+#[test]
+fn write_whose_data_come_slowly_does_not_end_before_they_are_there() {
+    let stall = Duration::from_secs(5);
+    let mut bench = Bench::with(Limits { initiator_stall: stall, ..Limits::default() });
+    let command = bench.command(1, &[0x2a, 0, 0, 0, 0, 0, 0, 0, 4, 0], 2_048);
+    bench.send(&ScsiCommand { write: true, ..command }.to_bhs(0));
+    let r2t = bench.r2t();
+    for data_sn in 0..4 {
+        bench.pass(stall - Duration::from_secs(2));
+        bench.data_out(&r2t, data_sn, data_sn == 3);
+    }
+    assert_eq!(bench.status(), (1, Status::GOOD));
+    assert_eq!(bench.disk.take_operations(), [DiskOperation::Write(0, 2_048, Durability::Volatile)]);
+}
+
+#[test]
+fn function_on_a_logical_unit_that_is_not_there_says_so() {
+    let mut bench = Bench::new();
+    for function in [Function::ABORT_TASK_SET, Function::CLEAR_TASK_SET, Function::LOGICAL_UNIT_RESET] {
+        let request = Function { lun: Lun::from_number(2), ..bench.function(function, Itt::NONE) };
+        bench.send(&request.to_bhs(0));
+        assert_eq!(bench.response(), Some((function, Response::LUN_DOES_NOT_EXIST)));
+    }
+}
+
+#[test]
+fn function_on_one_logical_unit_confirms_nothing_of_another() {
+    let mut bench = Bench::new();
+    let lun = Lun::from_number(1);
+    for itt in [1, 2] {
+        bench.send(&ScsiCommand { lun, ..bench.write_command(itt) }.to_bhs(0));
+    }
+    let first = bench.r2t();
+    let second = bench.r2t();
+    bench.send(&Function { lun, ..bench.function(Function::CLEAR_TASK_SET, Itt::NONE) }.to_bhs(0));
+    bench.data_out(&first, 0, true);
+    bench.manage(Function::ABORT_TASK_SET, Itt::NONE);
+    assert_eq!(bench.response(), Some((Function::ABORT_TASK_SET, Response::FUNCTION_COMPLETE)));
+    bench.send(&Function { lun, ..bench.function(Function::ABORT_TASK, Itt(1)) }.to_bhs(0));
+    assert_eq!(bench.response(), None, "the first WRITE is over only when the second is");
+    bench.data_out(&second, 0, true);
+    let mut responses = [bench.response(), bench.response()].map(|response| response.expect("an answer"));
+    responses.sort_unstable();
+    assert_eq!(responses, [Function::ABORT_TASK, Function::CLEAR_TASK_SET].map(|it| (it, Response::FUNCTION_COMPLETE)));
+}
+
+#[test]
+fn connection_that_is_reinstated_goes_on_with_the_nexus_and_without_the_tasks() {
+    let bench = Bench::with(Limits { abort_deadline: Duration::ZERO, ..Limits::default() });
+    bench.disk.hold(DiskVerb::Read);
+    bench.read(1, ScsiCommand::SIMPLE);
+    let (tsih, exp_cmd_sn) = (bench.session.tsih, bench.session.window_numbers().0);
+    let (_, response) = log_in(&bench.runtime, &bench.shard, Tsih(tsih.0 + 1), exp_cmd_sn);
+    assert_eq!((response.status_class, bench.session.ended.get()), (2, false), "there is no such session");
+    let (stream, response) = log_in(&bench.runtime, &bench.shard, tsih, exp_cmd_sn);
+    assert_eq!((response.status_class, response.tsih), (0, tsih));
+    bench.disk.release();
+    bench.runtime.settle();
+    assert!(bench.session.ended.get() && bench.stream.take_sent().is_empty() && stream.take_sent().is_empty());
+    let sessions = bench.shard.sessions_of(0);
+    assert_eq!(sessions.iter().map(|session| session.nexus).collect::<Vec<_>>(), [bench.session.nexus]);
 }
