@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::io;
 use std::ops::Range;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -102,7 +103,10 @@ impl TestRuntime {
     fn poll_tasks(&self, context: &mut Context<'_>) -> bool {
         let mut tasks = self.0.tasks.take();
         let before = tasks.len();
-        tasks.retain_mut(|task| task.as_mut().poll(context).is_pending());
+        // A task that panics is over, and nothing else.
+        tasks.retain_mut(|task| {
+            catch_unwind(AssertUnwindSafe(|| task.as_mut().poll(context).is_pending())).unwrap_or(false)
+        });
         let mut spawned = self.0.tasks.borrow_mut();
         let changed = tasks.len() != before || !spawned.is_empty();
         tasks.append(&mut spawned);

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::Session;
+use super::{BROKEN, Session};
 use crate::env::{ByteStream, Close, Durability, Runtime};
 use crate::id::{Cid, Isid, Itt, Lun, NexusId, ShardId, Tsih};
 use crate::limits::Limits;
@@ -223,6 +223,9 @@ fn tasks_share_a_set_up_to_its_limit() {
     assert_eq!(bench.reads_begun(), [1, 2]);
     assert_eq!(bench.status(), (3, Status::TASK_SET_FULL));
     assert_eq!(bench.next(), None);
+    bench.disk.release();
+    bench.runtime.settle();
+    assert!(bench.session.tasks.borrow().is_empty() && bench.session.task_sets.borrow().is_empty());
 }
 
 #[test]
@@ -456,4 +459,24 @@ fn connection_that_is_reinstated_goes_on_with_the_nexus_and_without_the_tasks() 
     assert!(bench.session.ended.get() && bench.stream.take_sent().is_empty() && stream.take_sent().is_empty());
     let sessions = bench.shard.sessions_of(0);
     assert_eq!(sessions.iter().map(|session| session.nexus).collect::<Vec<_>>(), [bench.session.nexus]);
+}
+
+#[test]
+fn worker_that_breaks_an_invariant_ends_the_connection_and_is_replaced() {
+    let bench = Bench::with(Limits { workers: 1, ..Limits::default() });
+    bench.disk.hold(DiskVerb::Read);
+    bench.read(1, ScsiCommand::SIMPLE);
+    bench.stream.arrive(&bytes(&bench.write_command(2).to_bhs(512), &[7; 512]));
+    bench.runtime.settle();
+    let queued = bench.session.tasks.borrow()[&Itt(2)].clone();
+    assert!(queued.take_data_out().is_some(), "a command runs with exactly the data it asked for");
+    bench.disk.release();
+    bench.runtime.settle();
+    assert_eq!((bench.session.connection.why_closed(), bench.session.ended.get()), (Some(BROKEN), true));
+    bench.disk.take_operations();
+    let (stream, _) = log_in(&bench.runtime, &bench.shard, Tsih(0), SerialNumber(1));
+    let again = ScsiCommand { read: true, cmd_sn: SerialNumber(1), ..bench.command(3, &[0; 6], 0) };
+    stream.arrive(&bytes(&again.to_bhs(0), &[]));
+    bench.runtime.settle();
+    assert!(!stream.take_sent().is_empty(), "there is a worker for the next session");
 }

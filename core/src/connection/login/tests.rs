@@ -361,8 +361,10 @@ fn leading_keys_in_another_login_of_the_session_are_refused() {
     assert_eq!(refusal(t.stage(1, Some(3)).send(&format!("{WHO}MaxBurstLength=512\0"))), LoginStatus::INITIATOR_ERROR);
     let mut t = Transcript::new();
     t.request.tsih = Tsih(3);
-    let outcome = outcome(t.stage(1, Some(3)).send(&format!("{WHO}HeaderDigest=CRC32C\0")));
+    let own = "HeaderDigest=CRC32C\0MaxRecvDataSegmentLength=512\0";
+    let outcome = outcome(t.stage(1, Some(3)).send(&format!("{WHO}{own}")));
     assert!(outcome.tsih == Tsih(3) && outcome.negotiated.header_digest);
+    assert_eq!(outcome.negotiated.max_send_data_segment_bytes, 512);
 }
 
 #[test]
