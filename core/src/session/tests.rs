@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::{BROKEN, Session};
 use crate::env::{ByteStream, Close, Durability, Runtime};
-use crate::id::{Cid, Isid, Itt, Lun, NexusId, ShardId, Tsih};
+use crate::id::{Cid, Isid, Itt, Lun, NexusId, ShardId, Tsih, Ttt};
 use crate::limits::Limits;
 use crate::logical_unit::{LogicalUnit, UnitAttention};
 use crate::target::{BackendKind, IoMode, LunConfig, Node, NodeConfig, Shard, TargetConfig};
@@ -410,6 +410,7 @@ fn write_whose_data_come_slowly_does_not_end_before_they_are_there() {
         bench.data_out(&r2t, data_sn, data_sn == 3);
     }
     assert_eq!(bench.status(), (1, Status::GOOD));
+    assert_eq!(bench.session.pool_held.get(), 0);
     assert_eq!(bench.disk.take_operations(), [DiskOperation::Write(0, 2_048, Durability::Volatile)]);
 }
 
@@ -479,4 +480,29 @@ fn worker_that_breaks_an_invariant_ends_the_connection_and_is_replaced() {
     stream.arrive(&bytes(&again.to_bhs(0), &[]));
     bench.runtime.settle();
     assert!(!stream.take_sent().is_empty(), "there is a worker for the next session");
+}
+
+#[test]
+fn data_behind_the_last_of_a_queued_write_end_it_before_it_is_written() {
+    let mut bench = Bench::with(Limits { workers: 1, ..Limits::default() });
+    bench.disk.hold(DiskVerb::Read);
+    bench.read(1, ScsiCommand::SIMPLE);
+    let command = bench.write_command(2);
+    bench.stream.arrive(&bytes(&command.to_bhs(512), &[7; 512]));
+    let (lun, itt, exp_stat_sn) = (command.lun, command.itt, SerialNumber(0));
+    let more = DataOut { final_bit: true, lun, itt, ttt: Ttt::NONE, exp_stat_sn, data_sn: 0, buffer_offset: 0 };
+    bench.stream.arrive(&bytes(&more.to_bhs(512), &[8; 512]));
+    bench.runtime.settle();
+    assert_eq!(bench.status(), (2, Status::CHECK_CONDITION));
+    bench.disk.release();
+    bench.runtime.settle();
+    assert_eq!(bench.reads_begun(), [1], "nothing is written");
+}
+
+#[test]
+fn clear_task_set_is_no_reset() {
+    let mut bench = Bench::new();
+    bench.manage(Function::CLEAR_TASK_SET, Itt::NONE);
+    assert_eq!(bench.response(), Some((Function::CLEAR_TASK_SET, Response::FUNCTION_COMPLETE)));
+    assert!(!bench.unit().has_attention(bench.session.nexus));
 }
