@@ -70,7 +70,8 @@ fn tell(records: &[Record]) -> u8 {
         println!("{} seeds failed like {:#x}: {fingerprint}", found.seeds, found.seed);
         found.stories.first().into_iter().for_each(|story| println!("  {story}"));
     }
-    total.repro.iter().for_each(|line| println!("{line}"));
+    // As `run` does: the first one last.
+    total.repro.iter().rev().for_each(|line| println!("{line}"));
     EXIT_BUG
 }
 
