@@ -68,7 +68,8 @@ pub struct Limits {
     pub stall_bytes: usize,
     /// Silence of a peer before the target asks with a NOP-In. Zero: never.
     pub nop_interval: Duration,
-    /// How long the answer to that NOP-In may take before the connection is closed.
+    /// How long the answer to that NOP-In may take, from when it has left, before the connection is closed. While
+    /// something is being sent the answer has that long once more.
     pub nop_timeout: Duration,
     /// How long a send may make no progress before the connection is closed.
     pub send_stall: Duration,
