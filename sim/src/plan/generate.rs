@@ -23,6 +23,7 @@ const CLOCK_WRAPS_US: [u64; 6] =
 struct Scale {
     initiators: u32,
     units: u16,
+    unit_bytes: u64,
     commands: u64,
     faults: u64,
 }
@@ -106,8 +107,9 @@ impl Plan {
     pub fn generate(seed: u64, profile: Profile) -> Self {
         let scale = scale(profile, &mut Draws::new(seed, "plan-scale", 0));
         let mut target = target(&mut Draws::new(seed, "plan-target", 0));
-        let units: Vec<UnitPlan> =
-            (0..scale.units).map(|lun| unit(lun, &mut Draws::new(seed, "plan-unit", lun.into()))).collect();
+        let units: Vec<UnitPlan> = (0..scale.units)
+            .map(|lun| unit(lun, scale.unit_bytes, &mut Draws::new(seed, "plan-unit", lun.into())))
+            .collect();
         let shapes: Vec<Unit> = units.iter().map(UnitPlan::unit).collect();
         let entity = |stream, index: u32| Draws::new(seed, stream, index.into());
         let links = (0..scale.initiators).map(|index| link(&mut entity("plan-link", index))).collect();
@@ -187,12 +189,16 @@ fn scale(profile: Profile, draws: &mut Draws) -> Scale {
                 3 | 4 => 5,
                 _ => draws.between(15, 25),
             };
-            Scale { initiators: 3, units: 4, commands: 1_000, faults }
+            Scale { initiators: 3, units: 4, unit_bytes: 4 * MIB, commands: 1_000, faults }
         }
-        Profile::Lite => Scale { initiators: 2, units: 4, commands: 60, faults: *draws.pick(&[0, 1, 2, 5]) },
+        // So few commands leave most of a larger unit as it was.
+        Profile::Lite => {
+            Scale { initiators: 2, units: 4, unit_bytes: MIB, commands: 60, faults: *draws.pick(&[0, 1, 2, 5]) }
+        }
         Profile::Swarm => Scale {
             initiators: draws.between(1, 5) as u32,
             units: draws.between(1, 6) as u16,
+            unit_bytes: 4 * MIB,
             commands: draws.log_between(20, 1_000),
             faults: *draws.pick(&[0, 1, 2, 5, 20, 50]),
         },
@@ -260,7 +266,7 @@ fn target(draws: &mut Draws) -> TargetPlan {
     }
 }
 
-fn unit(lun: u16, draws: &mut Draws) -> UnitPlan {
+fn unit(lun: u16, unit_bytes: u64, draws: &mut Draws) -> UnitPlan {
     let kind = match (lun, draws.below(4)) {
         (0, _) => UnitKind::Fileio,
         (_, 0) if lun >= 2 => UnitKind::Nullio,
@@ -274,7 +280,7 @@ fn unit(lun: u16, draws: &mut Draws) -> UnitPlan {
         write_back: draws.chance(1, 2) && kind != UnitKind::Nullio,
         block_bytes,
         physical_block_bytes: *draws.pick(&[block_bytes, 4096]),
-        size_bytes: 4 * MIB,
+        size_bytes: unit_bytes,
         speed: DiskSpeed { latency_min_us: draws.log_between(5, 500), latency_tail_us: draws.log_between(5, 1_000) },
     }
 }
@@ -382,8 +388,8 @@ fn kind(family: Family, draws: &mut Draws, scale: &Scale) -> FaultKind {
             disk(DiskFault::Hang { part: *draws.pick(&[Part::Read, Part::Write, Part::Flush, Part::Flush]), count })
         }
         Family::DiskError if draws.chance(1, 2) => {
-            let length_bytes = draws.log_between(512, 4 * MIB);
-            let offset_bytes = draws.below(4 * MIB - length_bytes + 1);
+            let length_bytes = draws.log_between(512, scale.unit_bytes);
+            let offset_bytes = draws.below(scale.unit_bytes - length_bytes + 1);
             disk(DiskFault::ReadError { offset_bytes, length_bytes, count: *draws.pick(&[1, count, 1_000]) })
         }
         Family::DiskError => disk(DiskFault::WriteError { count, partial: draws.chance(1, 2) }),
@@ -404,18 +410,18 @@ fn kind(family: Family, draws: &mut Draws, scale: &Scale) -> FaultKind {
         Family::DiskStray => disk(DiskFault::Misdirected {
             part: *draws.pick(&[Part::Read, Part::Write]),
             count,
-            distance_bytes: draws.log_between(4_096, 4 * MIB),
+            distance_bytes: draws.log_between(4_096, scale.unit_bytes),
         }),
         Family::DiskRot => {
             let length_bytes = draws.log_between(1, 64 << 10);
-            let offset_bytes = draws.below(4 * MIB - length_bytes + 1);
+            let offset_bytes = draws.below(scale.unit_bytes - length_bytes + 1);
             disk(DiskFault::Rot { offset_bytes, length_bytes, bits: draws.log_between(1, 64) })
         }
         Family::DiskGone => match draws.below(4) {
             3 => disk(DiskFault::Breaks { for_us, gone: draws.chance(1, 2) }),
             0 => disk(DiskFault::Gone { for_us }),
             1 => disk(DiskFault::ReadOnly { for_us }),
-            _ => disk(DiskFault::Truncated { size_bytes: draws.below(4 * MIB / 4_096) * 4_096, for_us }),
+            _ => disk(DiskFault::Truncated { size_bytes: draws.below(scale.unit_bytes / 4_096) * 4_096, for_us }),
         },
         Family::Timers => FaultKind::LateTimers { by_us: draws.log_between(100, 200_000), for_us },
         Family::Buffers => FaultKind::NoBuffer { count: draws.log_between(1, 64) },

@@ -15,7 +15,7 @@ use crate::history::Unit;
 use crate::initiator::plan::{Attribute, CdbSize, Keys, Step, Timeouts, Verb};
 use crate::initiator::{self, InitiatorPlan, Phase};
 use crate::network::{Direction, NEVER};
-use crate::plan::{Broken, UnitPlan};
+use crate::plan::{Broken, Profile, UnitPlan};
 use crate::random::Draws;
 
 /// What is not concerned has so much virtual time for its audit: ten times the longest of the target's own deadlines.
@@ -26,8 +26,9 @@ const SPREAD: Duration = Duration::from_millis(200);
 const PATIENCE_MS: u64 = 1 << 40;
 /// Initiators that keep a disk that hangs busy: one is bounded by its own command window.
 const BUSY: u32 = 3;
-/// Commands of each.
+/// Commands of each, and in a lite run: with those of the others more than there are workers.
 const COMMANDS: u64 = 100;
+const FEW_COMMANDS: u64 = 20;
 
 impl Run {
     /// The phase of the plan's `core`. What is broken works again at its end.
@@ -105,7 +106,9 @@ impl Run {
                 match broken {
                     Broken::HungDisk { lun } | Broken::SlowReader { lun } => {
                         let unit = units.iter().find(|unit| unit.lun == lun)?;
-                        Some(patient(index, unit, matches!(broken, Broken::SlowReader { .. }), &mut draws))
+                        let reads = matches!(broken, Broken::SlowReader { .. });
+                        let commands = if self.plan.profile == Profile::Lite { FEW_COMMANDS } else { COMMANDS };
+                        Some(patient(index, unit, commands, reads, &mut draws))
                     }
                     Broken::Hostile { lun } => {
                         let units: Vec<Unit> = units.iter().filter(|unit| unit.lun == lun).cloned().collect();
@@ -119,9 +122,9 @@ impl Run {
 
 /// An initiator that fills its window with reads and gives up in time, or with reads, writes and flushes, for which it waits
 /// as long as it takes.
-fn patient(index: u32, unit: &Unit, reads: bool, draws: &mut Draws) -> InitiatorPlan {
+fn patient(index: u32, unit: &Unit, commands: u64, reads: bool, draws: &mut Draws) -> InitiatorPlan {
     let most = if reads { 64 } else { 16 };
-    let steps = (0..COMMANDS).map(|id| {
+    let steps = (0..commands).map(|id| {
         let blocks = draws.between(1, most) as u32;
         let (lun, lba) = (unit.lun, draws.below(unit.blocks - u64::from(blocks)));
         let (cdb, fua, dpo) = (CdbSize::Sixteen, false, false);
@@ -145,7 +148,7 @@ fn patient(index: u32, unit: &Unit, reads: bool, draws: &mut Draws) -> Initiator
         index,
         name: format!("iqn.2026-11.invalid.quintain:troubled-{index}"),
         isid: [0x80, 0, 2, (index >> 8) as u8, index as u8, 0],
-        queue_depth: COMMANDS as u32,
+        queue_depth: commands as u32,
         keys: Keys { max_recv_data_segment_length: Some(65_536), initial_r2t: Some(false), ..Keys::default() },
         timeouts,
         steps: steps.collect(),

@@ -42,7 +42,7 @@ const DATA_CAME_TOO_LATE: (u8, u16) = (sense_key::ABORTED_COMMAND, 0x0c0d);
 const DATA_CAME_WRONG: (u8, u16) = (sense_key::ABORTED_COMMAND, 0x4705);
 
 /// A command that was refused for the moment is sent this many times.
-const ATTEMPTS_MAX: u32 = 12;
+const ATTEMPTS_MAX: u32 = 8;
 
 impl Session {
     pub(super) fn receive_response(&mut self, pdu: &RawPdu, now: Duration) -> Result<(), Breach> {
@@ -274,9 +274,10 @@ impl Session {
 }
 
 impl Command {
-    /// How long to wait before it is sent again.
+    /// How long to wait before it is sent again: four times as long each time, so that nobody hammers at a target that is
+    /// busy for long.
     fn patience(&self) -> Duration {
-        Duration::from_millis(1 << self.attempt.min(10))
+        Duration::from_millis(1 << (2 * self.attempt).min(10))
     }
 
     /// The target may have waited for its data for as long as `stall`.
