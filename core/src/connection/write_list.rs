@@ -230,6 +230,20 @@ mod tests {
     }
 
     #[test]
+    fn list_that_is_abandoned_keeps_only_what_is_being_sent() {
+        let list = list(100, usize::MAX);
+        list.push(pdu(10));
+        let batch = poll(list.next_batch()).flatten().expect("a batch");
+        list.push(pdu(10));
+        list.push(pdu(0));
+        list.abandon();
+        assert_eq!((list.bytes(), list.is_closed()), (58, true));
+        list.sent(batch);
+        assert_eq!(list.bytes(), 0);
+        assert!(poll(list.until_drained()).is_some());
+    }
+
+    #[test]
     fn closed_list_still_sends_what_it_has_but_takes_no_more() {
         let list = list(1, usize::MAX);
         list.push(pdu(0));

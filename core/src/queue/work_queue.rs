@@ -184,7 +184,9 @@ mod tests {
     use std::task::{Context, Poll, Waker};
 
     use super::*;
+    use crate::env::Runtime;
     use crate::limits::Limits;
+    use crate::testing::TestRuntime;
 
     /// A queue for two logical units.
     fn queue<T>(work_queue_tasks: u32, workers: u32) -> WorkQueue<T> {
@@ -257,6 +259,34 @@ mod tests {
         assert!(!queue.is_stuck(0));
         assert_eq!(pop(&queue), Some((0, 'e')));
         assert_eq!(queue.limits.marks.disowned_tasks.highest(), 2);
+    }
+
+    #[test]
+    fn worker_that_waits_learns_of_a_task_that_was_passed_over() {
+        let runtime = TestRuntime::new(0);
+        let queue = Rc::new(queue(8, 2));
+        queue.push(0, 'a', false).expect("there is room");
+        queue.push(0, 'b', false).expect("there is room");
+        assert_eq!(pop(&queue), Some((0, 'a')));
+        let taken = Rc::new(Cell::new(None));
+        let (worker, note) = (queue.clone(), taken.clone());
+        runtime.spawn(async move { note.set(worker.pop().await) });
+        runtime.settle();
+        assert_eq!(taken.take(), None, "the logical unit has its share");
+        queue.disown(0);
+        runtime.settle();
+        assert_eq!(taken.take(), Some((0, 'b')));
+    }
+
+    #[test]
+    fn workers_of_all_logical_units_count_together() {
+        let queue = queue(8, 2);
+        for lun in [0, 1, 1] {
+            queue.push(lun, 'a', false).expect("there is room");
+            pop(&queue);
+        }
+        let workers = &queue.limits.marks.workers;
+        assert_eq!(workers.highest(), 2);
     }
 
     #[test]

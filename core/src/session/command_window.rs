@@ -213,6 +213,13 @@ mod tests {
     }
 
     #[test]
+    fn initiator_may_go_on_in_the_window_and_right_behind_it() {
+        let window = CommandWindow::<char>::new(sn(u32::MAX), 2);
+        let may = [u32::MAX - 1, u32::MAX, 0, 1, 2].map(|number| window.may_go_on_with(sn(number)));
+        assert_eq!(may, [false, true, true, true, false]);
+    }
+
+    #[test]
     fn closed_window_reopens_when_a_command_ends() {
         let mut window = CommandWindow::new(sn(0), 1);
         assert_eq!(window.arrive(sn(0), 'a'), Arrival::Accepted);

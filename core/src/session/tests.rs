@@ -141,7 +141,7 @@ impl Bench {
 
     /// Sends one block of what `r2t` asked for.
     fn data_out(&self, r2t: &ReadyToTransfer, data_sn: u32, final_bit: bool) {
-        let (lun, itt, ttt, buffer_offset) = (r2t.lun, r2t.itt, r2t.ttt, data_sn * 512);
+        let (lun, itt, ttt, buffer_offset) = (r2t.lun, r2t.itt, r2t.ttt, r2t.buffer_offset + data_sn * 512);
         let pdu = DataOut { final_bit, lun, itt, ttt, exp_stat_sn: SerialNumber(0), data_sn, buffer_offset };
         self.stream.arrive(&bytes(&pdu.to_bhs(512), &[7; 512]));
         self.runtime.settle();
@@ -414,6 +414,52 @@ fn write_whose_data_come_slowly_does_not_end_before_they_are_there() {
     assert_eq!(bench.disk.take_operations(), [DiskOperation::Write(0, 2_048, Durability::Volatile)]);
 }
 
+/// Sends a WRITE of four blocks, and has somebody refused a buffer.
+fn write_while_buffers_are_short(limits: Limits) -> (Bench, ReadyToTransfer) {
+    let mut bench = Bench::with(Limits { initiator_stall: Duration::from_secs(5), ..limits });
+    let command = bench.command(1, &[0x2a, 0, 0, 0, 0, 0, 0, 0, 4, 0], 2_048);
+    bench.send(&ScsiCommand { write: true, ..command }.to_bhs(0));
+    let r2t = bench.r2t();
+    let limits = &bench.session.limits;
+    limits.refuse_buffer(&limits.marks.pool_shares, bench.runtime.now());
+    (bench, r2t)
+}
+
+#[test]
+fn write_whose_data_keep_the_pace_keeps_its_buffer_while_others_are_refused_one() {
+    let (mut bench, r2t) = write_while_buffers_are_short(Limits { stall_bytes: 1_024, ..Limits::default() });
+    for data_sn in 0..4 {
+        bench.pass(Duration::from_secs(2));
+        bench.data_out(&r2t, data_sn, data_sn == 3);
+    }
+    assert_eq!(bench.status(), (1, Status::GOOD));
+}
+
+#[test]
+fn write_whose_data_trickle_ends_while_others_are_refused_a_buffer() {
+    let (mut bench, r2t) = write_while_buffers_are_short(Limits { stall_bytes: 1_025, ..Limits::default() });
+    for data_sn in 0..2 {
+        bench.pass(Duration::from_secs(2));
+        bench.data_out(&r2t, data_sn, false);
+    }
+    assert_eq!(bench.next(), None);
+    bench.pass(Duration::from_secs(1));
+    assert_eq!(bench.status(), (1, Status::CHECK_CONDITION));
+}
+
+/// Its time begins with the first R2T: the target does not give it more by asking for less at a time.
+#[test]
+fn write_whose_data_trickle_ends_however_often_it_is_asked_for_them() {
+    let (mut bench, mut r2t) = write_while_buffers_are_short(Limits { max_burst_bytes: 512, ..Limits::default() });
+    for _ in 0..2 {
+        bench.pass(Duration::from_secs(2));
+        bench.data_out(&r2t, 0, true);
+        r2t = bench.r2t();
+    }
+    bench.pass(Duration::from_secs(1));
+    assert_eq!(bench.status(), (1, Status::CHECK_CONDITION));
+}
+
 #[test]
 fn function_on_a_logical_unit_that_is_not_there_says_so() {
     let mut bench = Bench::new();
@@ -426,23 +472,26 @@ fn function_on_a_logical_unit_that_is_not_there_says_so() {
 
 #[test]
 fn function_on_one_logical_unit_confirms_nothing_of_another() {
-    let mut bench = Bench::new();
-    let lun = Lun::from_number(1);
-    for itt in [1, 2] {
-        bench.send(&ScsiCommand { lun, ..bench.write_command(itt) }.to_bhs(0));
+    for function in [Function::ABORT_TASK_SET, Function::LOGICAL_UNIT_RESET] {
+        let mut bench = Bench::new();
+        let lun = Lun::from_number(1);
+        for itt in [1, 2] {
+            bench.send(&ScsiCommand { lun, ..bench.write_command(itt) }.to_bhs(0));
+        }
+        let first = bench.r2t();
+        let second = bench.r2t();
+        bench.send(&Function { lun, ..bench.function(Function::CLEAR_TASK_SET, Itt::NONE) }.to_bhs(0));
+        bench.data_out(&first, 0, true);
+        bench.manage(function, Itt::NONE);
+        assert_eq!(bench.response(), Some((function, Response::FUNCTION_COMPLETE)));
+        bench.send(&Function { lun, ..bench.function(Function::ABORT_TASK, Itt(1)) }.to_bhs(0));
+        assert_eq!(bench.response(), None, "the first WRITE is over only when the second is");
+        bench.data_out(&second, 0, true);
+        let mut responses = [bench.response(), bench.response()].map(|response| response.expect("an answer"));
+        responses.sort_unstable();
+        let functions = [Function::ABORT_TASK, Function::CLEAR_TASK_SET];
+        assert_eq!(responses, functions.map(|it| (it, Response::FUNCTION_COMPLETE)));
     }
-    let first = bench.r2t();
-    let second = bench.r2t();
-    bench.send(&Function { lun, ..bench.function(Function::CLEAR_TASK_SET, Itt::NONE) }.to_bhs(0));
-    bench.data_out(&first, 0, true);
-    bench.manage(Function::ABORT_TASK_SET, Itt::NONE);
-    assert_eq!(bench.response(), Some((Function::ABORT_TASK_SET, Response::FUNCTION_COMPLETE)));
-    bench.send(&Function { lun, ..bench.function(Function::ABORT_TASK, Itt(1)) }.to_bhs(0));
-    assert_eq!(bench.response(), None, "the first WRITE is over only when the second is");
-    bench.data_out(&second, 0, true);
-    let mut responses = [bench.response(), bench.response()].map(|response| response.expect("an answer"));
-    responses.sort_unstable();
-    assert_eq!(responses, [Function::ABORT_TASK, Function::CLEAR_TASK_SET].map(|it| (it, Response::FUNCTION_COMPLETE)));
 }
 
 #[test]
