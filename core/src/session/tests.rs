@@ -461,6 +461,19 @@ fn write_whose_data_trickle_ends_however_often_it_is_asked_for_them() {
 }
 
 #[test]
+fn write_of_which_data_came_wrong_ends_when_the_others_are_there() {
+    let mut bench = Bench::new();
+    bench.send(&bench.write_command(1).to_bhs(0));
+    let r2t = bench.r2t();
+    let task = bench.session.tasks.borrow()[&Itt(1)].clone();
+    bench.session.data_digest_failed(&task);
+    assert_eq!(bench.next(), None, "what was asked for is still on its way");
+    bench.data_out(&r2t, 0, true);
+    assert_eq!(bench.status(), (1, Status::CHECK_CONDITION));
+    assert_eq!(bench.disk.take_operations(), []);
+}
+
+#[test]
 fn function_on_a_logical_unit_that_is_not_there_says_so() {
     let mut bench = Bench::new();
     for function in [Function::ABORT_TASK_SET, Function::CLEAR_TASK_SET, Function::LOGICAL_UNIT_RESET] {
