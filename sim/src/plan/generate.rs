@@ -182,11 +182,12 @@ impl Schedule {
 fn scale(profile: Profile, draws: &mut Draws) -> Scale {
     match profile {
         Profile::Full => {
-            let faults = match draws.below(20) {
-                0 => 0,
-                1 => 1,
-                2 => 2,
-                3 | 4 => 5,
+            let faults = match draws.below(40) {
+                0 | 1 => 0,
+                2 | 3 => 1,
+                4 | 5 => 2,
+                6..10 => 5,
+                10 => 200,
                 _ => draws.between(15, 25),
             };
             Scale { initiators: 3, units: 4, unit_bytes: 4 * MIB, commands: 1_000, faults }
@@ -200,7 +201,7 @@ fn scale(profile: Profile, draws: &mut Draws) -> Scale {
             units: draws.between(1, 6) as u16,
             unit_bytes: 4 * MIB,
             commands: draws.log_between(20, 1_000),
-            faults: *draws.pick(&[0, 1, 2, 5, 20, 50]),
+            faults: *draws.pick(&[0, 1, 2, 5, 20, 50, 200]),
         },
     }
 }
@@ -220,7 +221,7 @@ fn target(draws: &mut Draws) -> TargetPlan {
     let as_u32 = |value: Option<u64>, default: u32| value.map_or(default, |value| value as u32);
     let as_usize = |value: Option<u64>, default: usize| value.map_or(default, |value| value as usize);
     TargetPlan {
-        shards: knob(&[1, 2, 2]).unwrap_or(1) as u16,
+        shards: knob(&[1, 2, 2, 3, 4]).unwrap_or(1) as u16,
         post_us: knob(&[0, 10, 1_000, 20_000]).unwrap_or(default.post_us),
         initial_stat_sn: knob(&[0, 0x7fff_fff0, 0xffff_fff0, 0xffff_ffff]).map(|value| value as u32),
         workers: as_u32(knob(&[1, 1, 2, 4, 16]), default.workers),
@@ -230,8 +231,14 @@ fn target(draws: &mut Draws) -> TargetPlan {
         work_queue_tasks: as_u32(knob(&[2, 8, 64]), default.work_queue_tasks),
         write_list_pdus: as_usize(knob(&[8, 32, 256]), default.write_list_pdus),
         write_list_bytes: as_usize(knob(&[64 << 10, 1 << 20]), default.write_list_bytes),
-        max_recv_data_segment_bytes: as_u32(knob(&[8 << 10, 64 << 10, 512 << 10]), default.max_recv_data_segment_bytes),
-        max_burst_bytes: as_u32(knob(&[16 << 10, 64 << 10, 256 << 10]), default.max_burst_bytes),
+        max_recv_data_segment_bytes: as_u32(
+            knob(&[512, 8 << 10, 8 << 10, 64 << 10, 64 << 10, 512 << 10]),
+            default.max_recv_data_segment_bytes,
+        ),
+        max_burst_bytes: as_u32(
+            knob(&[512, 16 << 10, 16 << 10, 64 << 10, 64 << 10, 256 << 10]),
+            default.max_burst_bytes,
+        ),
         max_outstanding_r2t: knob(&[1, 2, 4]).map_or(default.max_outstanding_r2t, |value| value as u16),
         pool_bytes: as_usize(knob(&[8 << 20, 16 << 20]), default.pool_bytes),
         login_ms: knob(&[3_000, 8_000]).unwrap_or(default.login_ms),

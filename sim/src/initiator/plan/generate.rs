@@ -105,14 +105,20 @@ fn keys(draws: &mut Draws) -> Keys {
         max_burst_length: with_bursts.then_some(max_burst),
         first_burst_length: with_bursts.then_some(first_burst),
         max_outstanding_r2t: draws.chance(1, 2).then(|| *draws.pick(&[1, 2, 4, 8, 65_535])),
-        data_pdu_in_order: draws.chance(1, 3).then_some(true),
-        data_sequence_in_order: draws.chance(1, 3).then_some(true),
+        data_pdu_in_order: draws.chance(1, 3).then(|| draws.chance(1, 2)),
+        data_sequence_in_order: draws.chance(1, 3).then(|| draws.chance(1, 2)),
         error_recovery_level: draws.chance(1, 3).then(|| draws.below(3) as u32),
         max_connections: draws.chance(1, 4).then(|| *draws.pick(&[1, 2, 8])),
-        default_time2wait: draws.chance(1, 3).then(|| draws.below(4) as u32),
-        default_time2retain: draws.chance(1, 3).then(|| draws.below(30) as u32),
+        default_time2wait: draws.chance(1, 3).then(|| within_an_hour(draws)),
+        default_time2retain: draws.chance(1, 3).then(|| within_an_hour(draws)),
         unknown: draws.chance(1, 6).then(|| "1".to_owned()),
     }
+}
+
+/// Seconds, in half of the seeds at an end of what is legal.
+fn within_an_hour(draws: &mut Draws) -> u32 {
+    let drawn = draws.below(3_601) as u32;
+    *draws.pick(&[0, 3_600, drawn, drawn])
 }
 
 fn timeouts(draws: &mut Draws) -> Timeouts {
