@@ -205,6 +205,7 @@ mod tests {
         let queue = queue(1, 8);
         assert_eq!(queue.push(0, 'a', false), Ok(()));
         assert_eq!(queue.push(0, 'b', false), Err('b'));
+        assert_eq!(queue.len(), 1);
         assert_eq!(queue.limits.marks.work_queue_tasks.highest(), 1);
     }
 

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::{BROKEN, Session};
+use super::{BROKEN, Event, Session};
 use crate::env::{ByteStream, Close, Durability, Runtime};
 use crate::id::{Cid, Isid, Itt, Lun, NexusId, ShardId, Tsih, Ttt};
 use crate::limits::Limits;
@@ -265,6 +265,15 @@ fn write_gets_a_buffer_for_what_it_uses_only() {
 }
 
 #[test]
+fn write_for_which_no_data_are_expected_moves_none() {
+    let mut bench = Bench::new();
+    bench.send(&ScsiCommand { expected_data_transfer_bytes: 0, ..bench.write_command(1) }.to_bhs(0));
+    let response = ScsiResponse::parse(&bench.next().expect("an answer")).expect("a SCSI Response");
+    assert_eq!((response.overflow, response.residual), (true, 512));
+    assert_eq!(bench.disk.take_operations(), []);
+}
+
+#[test]
 fn function_that_nobody_carries_out_is_told_from_one_that_is_not_known() {
     let mut bench = Bench::new();
     bench.manage(Function::TASK_REASSIGN, Itt(1));
@@ -471,6 +480,24 @@ fn write_of_which_data_came_wrong_ends_when_the_others_are_there() {
     bench.data_out(&r2t, 0, true);
     assert_eq!(bench.status(), (1, Status::CHECK_CONDITION));
     assert_eq!(bench.disk.take_operations(), []);
+}
+
+#[test]
+fn abort_tells_whether_the_back_end_still_has_the_task() {
+    let mut bench = Bench::new();
+    bench.disk.hold(DiskVerb::Read);
+    bench.read(1, ScsiCommand::SIMPLE);
+    bench.send(&bench.write_command(2).to_bhs(0));
+    bench.r2t();
+    bench.manage(Function::ABORT_TASK_SET, Itt::NONE);
+    bench.pass(bench.session.limits.abort_deadline + bench.session.limits.data_out_deadline);
+    assert_eq!(bench.response(), Some((Function::ABORT_TASK_SET, Response::FUNCTION_COMPLETE)));
+    let told = |event| match event {
+        Event::TaskAborted { itt, disowned, .. } => Some((itt, disowned)),
+        _ => None,
+    };
+    let told: BTreeMap<_, _> = bench.runtime.take_events().into_iter().filter_map(told).collect();
+    assert_eq!(told, BTreeMap::from([(Itt(1), true), (Itt(2), false)]));
 }
 
 #[test]
