@@ -101,6 +101,18 @@ pub enum Event {
         /// Task attribute as on the wire (RFC 7143, section 11.3.1).
         attribute: u8,
     },
+    /// A command was refused for a limit, be it in its task set or not: it is answered BUSY or TASK SET FULL when its data
+    /// have stopped coming, unless it was refused for something else before.
+    TaskRefused {
+        /// Its nexus.
+        nexus: NexusId,
+        /// Its logical unit.
+        lun: Lun,
+        /// Its tag.
+        itt: Itt,
+        /// Which limit of [`crate::limits::Limits`].
+        limit: &'static str,
+    },
     /// A task became enabled and joined the work queue (SAM-5, section 8.5).
     TaskEnabled {
         /// Its nexus.
@@ -195,7 +207,7 @@ pub enum Event {
         /// The logical unit.
         lun: Lun,
     },
-    /// A limit was met and something was answered BUSY, TASK SET FULL or Reject for it.
+    /// A limit was met and something else was answered BUSY or Reject for it.
     LimitMet {
         /// Which limit of [`crate::limits::Limits`].
         limit: &'static str,

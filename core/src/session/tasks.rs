@@ -140,14 +140,18 @@ impl<R: Runtime> Session<R> {
 
     fn refuse_full(&self, task: &Task<R>, status: Status, mark: &Mark) {
         if !crate::planted!(RefusalUncounted) {
-            self.event(&Event::LimitMet { limit: mark.meet() });
+            self.refused(task, mark.meet());
         }
         task.refuse(Refusal::Full(status));
     }
 
+    fn refused(&self, task: &Task<R>, limit: &'static str) {
+        self.event(&Event::TaskRefused { nexus: self.nexus, lun: task.lun, itt: task.itt, limit });
+    }
+
     fn refuse_buffer(&self, task: &Task<R>, mark: &Mark) {
         let limit = self.limits.refuse_buffer(mark, self.connection.runtime.now());
-        self.event(&Event::LimitMet { limit });
+        self.refused(task, limit);
         task.refuse(Refusal::Full(if crate::planted!(NoBufferGood) { Status::GOOD } else { Status::BUSY }));
     }
 

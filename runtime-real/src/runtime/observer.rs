@@ -168,7 +168,9 @@ impl Observer {
             Event::FlushFailed { lun } => self.limited(Level::ERROR, "flush failed", None, |kind| {
                 error!(%lun, "{kind}: acknowledged data may be lost, no more writes are taken");
             }),
-            Event::LimitMet { limit } => self.limited(Level::WARN, limit, None, |limit| warn!(limit, "limit met")),
+            Event::LimitMet { limit } | Event::TaskRefused { limit, .. } => {
+                self.limited(Level::WARN, limit, None, |limit| warn!(limit, "limit met"));
+            }
             _ => {}
         }
     }

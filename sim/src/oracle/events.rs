@@ -54,7 +54,7 @@ type TaskSet = Vec<Task>;
 pub struct EventOracle {
     task_set_tasks: usize,
     /// Tasks that found their task set full and have not been answered: they never began.
-    turned_away: u64,
+    turned_away: BTreeSet<(NexusId, Lun, Itt)>,
     /// So many younger tasks may start before an older one.
     overtakers: usize,
     /// Tasks that were enabled so far.
@@ -74,7 +74,7 @@ impl EventOracle {
     pub fn new(limits: &Limits) -> Self {
         Self {
             task_set_tasks: limits.task_set_tasks as usize,
-            turned_away: 0,
+            turned_away: BTreeSet::new(),
             overtakers: limits.workers as usize,
             turns: 0,
             connections: BTreeSet::new(),
@@ -94,7 +94,7 @@ impl EventOracle {
 
     /// The target's process is gone, with all its tasks and ids; a new one may follow.
     pub fn process_ended(&mut self) {
-        self.turned_away = 0;
+        self.turned_away.clear();
         self.connections.clear();
         self.live.clear();
         self.ended.clear();
@@ -117,10 +117,13 @@ impl EventOracle {
             Event::TaskStarted { nexus, lun, itt } => self.started(nexus, lun, itt),
             Event::TaskCompleted { nexus, lun, itt, status } => self.completed(nexus, lun, itt, status),
             Event::TaskAborted { nexus, lun, itt, .. } => {
+                self.turned_away.remove(&(nexus, lun, itt));
                 // A task that waits for its turn in CmdSN order can be aborted before it is created.
                 self.remove(nexus, lun, itt);
             }
-            Event::LimitMet { limit: "task_set_tasks" } => self.turned_away += 1,
+            Event::TaskRefused { nexus, lun, itt, limit: "task_set_tasks" } => {
+                self.turned_away.insert((nexus, lun, itt));
+            }
             Event::UnitAttentionRaised { nexus, lun, code } => {
                 self.attentions.entry((nexus, lun)).or_default().push(code);
             }
@@ -192,6 +195,7 @@ impl EventOracle {
         self.live.remove(&nexus);
         self.ended.insert(nexus);
         self.sets.retain(|(owner, _), _| *owner != nexus);
+        self.turned_away.retain(|(owner, _, _)| *owner != nexus);
         self.attentions.retain(|(owner, _), _| *owner != nexus);
     }
 
@@ -297,14 +301,14 @@ impl EventOracle {
     }
 
     fn completed(&mut self, nexus: NexusId, lun: Lun, itt: Itt, status: u8) {
+        let turned_away = self.turned_away.remove(&(nexus, lun, itt));
         if self.remove(nexus, lun, itt) || !self.live.contains(&nexus) {
             return;
         }
         // A full task set, or a target without a buffer, never took the task in; it may have been refused for another
         // reason before, and is answered when its data have stopped coming.
-        let turned_away = status != GOOD && self.turned_away > 0;
-        self.turned_away -= u64::from(turned_away);
-        if !turned_away && !matches!(status, TASK_SET_FULL | BUSY) {
+        let refused = turned_away && status != GOOD;
+        if !refused && !matches!(status, TASK_SET_FULL | BUSY) {
             self.find("T7", self.story(nexus, lun, itt, "completed, but it had ended before or never began"));
         }
     }

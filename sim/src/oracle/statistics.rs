@@ -49,7 +49,9 @@ impl Statistics {
     /// Takes the next event of the core.
     pub(super) fn event(&mut self, event: &Event) {
         match *event {
-            Event::LimitMet { limit } | Event::ConnectionRefused { limit, .. } => self.tell(limit),
+            Event::LimitMet { limit } | Event::TaskRefused { limit, .. } | Event::ConnectionRefused { limit, .. } => {
+                self.tell(limit);
+            }
             Event::PeerAsked { .. } => self.tell("nop_interval"),
             Event::ConnectionClosed { why, .. } => {
                 if let Some((_, limit)) = CLOSED.iter().find(|(reason, _)| *reason == why) {

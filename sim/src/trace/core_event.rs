@@ -53,6 +53,9 @@ pub(super) fn describe(event: &Event) -> (Whose, Entry) {
             let detail = Some(command::attribute(attribute).into());
             (Whose::Nexus(nexus), Entry { command, detail, ..task("task-created", lun, itt.0) })
         }
+        Event::TaskRefused { nexus, lun, itt, limit } => {
+            (Whose::Nexus(nexus), Entry { detail: Some(limit.into()), ..task("task-refused", lun, itt.0) })
+        }
         Event::TaskEnabled { nexus, lun, itt } => (Whose::Nexus(nexus), task("task-enabled", lun, itt.0)),
         Event::TaskStarted { nexus, lun, itt } => (Whose::Nexus(nexus), task("task-started", lun, itt.0)),
         Event::TaskCompleted { nexus, lun, itt, status } => {

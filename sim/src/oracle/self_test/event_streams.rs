@@ -87,7 +87,7 @@ pub(super) fn cases() -> Vec<Case<Vec<Event>>> {
     let many: Vec<_> = (1..=5).map(|itt| created(itt, SIMPLE)).collect();
     let three = [created(1, SIMPLE), enabled(1), created(2, SIMPLE), enabled(2), created(3, SIMPLE), enabled(3)];
     let write = Event::TaskCreated { nexus: NEXUS, lun: LUN, itt: Itt(1), operation_code: 0x2a, attribute: SIMPLE };
-    let full = Event::LimitMet { limit: "task_set_tasks" };
+    let full = Event::TaskRefused { nexus: NEXUS, lun: LUN, itt: Itt(9), limit: "task_set_tasks" };
     let refused = Event::TaskCompleted { nexus: NEXUS, lun: LUN, itt: Itt(9), status: 0x02 };
     vec![
         case(None, "as many younger tasks as there are workers start first", &[&three, &[started(2), started(1)]]),
@@ -126,7 +126,17 @@ pub(super) fn cases() -> Vec<Case<Vec<Event>>> {
         case(
             Some("T7"),
             "a full task set answers twice for one task it never took",
-            &[&many[..4], &[full, refused.clone(), refused.clone()]],
+            &[&many[..4], &[full.clone(), refused.clone(), refused.clone()]],
+        ),
+        case(
+            Some("T7"),
+            "a full task set answers for a task that was aborted after it was turned away",
+            &[&many[..4], &[full.clone(), aborted(9), refused.clone()]],
+        ),
+        case(
+            Some("T7"),
+            "a full task set that turned one task away answers for another",
+            &[&many[..4], &[full, Event::TaskCompleted { nexus: NEXUS, lun: LUN, itt: Itt(8), status: 0x02 }]],
         ),
         case(Some("T7"), "a task set with room answers for a task it never took", &[&many[..3], &[refused]]),
         case(
