@@ -93,7 +93,8 @@ impl<W: World> Driver<W> {
             discover(self.world.clone(), self.plan.clone(), self.shared.clone()).await;
         }
         let mut replaced: Option<Connection<W>> = None;
-        while !self.steps.is_empty() || !self.retries.is_empty() {
+        // What was in flight on a connection that is gone is over with the next login, be it for nothing else.
+        while !self.steps.is_empty() || !self.retries.is_empty() || !self.unfenced.is_empty() {
             let Some((mut link, mut session)) = self.establish().await else { break };
             // The old connection was alive until the new session took its place.
             if let Some(old) = replaced.take() {

@@ -190,6 +190,18 @@ fn lost_connection_fences_what_was_in_flight_at_the_next_login() {
     }
 }
 
+/// A command was left open for good, as one that may have its effect at any time, when its connection went with the last
+/// step.
+#[test]
+fn command_in_flight_at_the_end_of_the_last_step_is_fenced_by_one_login_more() {
+    for how in [Hangup::Reset, Hangup::Close] {
+        let outcomes = play(&plan(Keys::default(), vec![write(0, 0, 64), Verb::Drop { how }]), None);
+        assert_eq!(outcomes.violations, []);
+        assert_eq!((outcomes.report.logins, outcomes.report.fenced), (2, 1));
+        every_command_ends_once(&outcomes.history);
+    }
+}
+
 #[test]
 fn command_without_an_answer_is_aborted() {
     let mut plan = plan(Keys::default(), vec![read(0, 0, 1), Verb::Drain, read(0, 8, 1), Verb::Drain, read(0, 0, 1)]);
