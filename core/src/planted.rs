@@ -115,6 +115,8 @@ catalogue! {
         DisownedUnfenced "disowned-unfenced": "The blocks of a WRITE that the back end never finished are not fenced.",
         AbortEndless "abort-endless": "An abort waits for its back end without end.",
         VanishedPeerKept "vanished-peer-kept": "A peer that does not answer a NOP-In is asked again and again.",
+        AnswerUntimed "answer-untimed": "The answer to a NOP-In is waited for without end.",
+        AnswerHurried "answer-hurried": "A peer has half of its time for its answer to a NOP-In.",
     }
     "durability" {
         AckBeforeFlush "ack-before-flush": "SYNCHRONIZE CACHE answers GOOD before the flush is done.",

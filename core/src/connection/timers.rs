@@ -18,6 +18,7 @@ pub(crate) async fn watch<R: Runtime>(session: Rc<Session<R>>) {
     let connection = &session.connection;
     let limits = &session.limits;
     let marks = &limits.marks;
+    let answer_time = if crate::planted!(AnswerHurried) { limits.nop_timeout / 2 } else { limits.nop_timeout };
     let mut asked: Option<Duration> = None;
     // When a verdict was put off last.
     let mut put_off = Duration::ZERO;
@@ -31,8 +32,9 @@ pub(crate) async fn watch<R: Runtime>(session: Rc<Session<R>>) {
         }
         let send_due = connection.sending_since.get().map(|since| since + limits.send_stall);
         let life_due = match asked {
+            Some(_) if crate::planted!(AnswerUntimed) => None,
             // Its time does not run while the question waits behind other PDUs; that send has a limit of its own.
-            Some(_) => Some(connection.question_left().map_or(now, |left| left.max(put_off)) + limits.nop_timeout),
+            Some(_) => Some(connection.question_left().map_or(now, |left| left.max(put_off)) + answer_time),
             // A connection that is being closed has its linger; no question would leave it.
             None if connection.write_list.is_closed() => None,
             None if crate::buggify!(PingEarly) => Some(now),

@@ -1,6 +1,7 @@
 //! Conversations that break a rule, and conversations that only look as if they did.
 
-use quintain_core::id::NexusId;
+use quintain_core::event::Event;
+use quintain_core::id::{ConnectionId, NexusId};
 
 use crate::initiator::codec::{NO_TAG, RawPdu, opcode};
 
@@ -346,6 +347,7 @@ fn tasks() -> Vec<Case<Talk>> {
     let write_flat =
         || RawPdu::scsi_command(0xa1, 0, 1, 512, &[0x2a, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0]).flat();
     let flat_r2t = || r2t(1, 0, 0, 512).flat();
+    let (connection, known) = (ConnectionId(77), || Talk::opened().known_to_core().logged_in(&[], &[]));
     // So many immediate functions, and one that is not.
     let crowd = |others: u32| {
         let others = (0..others).fold(Talk::ready(), |talk, at| talk.manages(ABORT_TASK_SET, 20 + at, NO_TAG));
@@ -354,7 +356,34 @@ fn tasks() -> Vec<Case<Talk>> {
     vec![
         good("a peer is asked, and again when it has answered", {
             let asks = || reply(opcode::NOP_IN, 0, NO_TAG);
-            Talk::ready().says(asks()).idles(70).answers_ping().says(asks())
+            Talk::ready().says(asks()).idles(40).answers_ping().idles(40).says(asks())
+        }),
+        good("a peer that does not answer is given up when all its time is over", {
+            Talk::ready().says(reply(opcode::NOP_IN, 0, NO_TAG)).idles(45).closed()
+        }),
+        good("a peer speaks while the question whether it is there waits to be sent, and then no more", {
+            let asked = known().core(Event::PeerAsked { connection }).tests(1, TEST_UNIT_READY);
+            asked.says(reply(opcode::NOP_IN, 0, NO_TAG)).idles(70).closed()
+        }),
+        bad("S4", "a peer has spoken before it is asked, and then no more", {
+            let asked = known().tests(1, TEST_UNIT_READY).core(Event::PeerAsked { connection });
+            asked.says(reply(opcode::NOP_IN, 0, NO_TAG)).idles(70).closed()
+        }),
+        good("a peer that does not answer is sent what it has asked for before", {
+            let silent = Talk::ready().reads(1, 512).says(reply(opcode::NOP_IN, 0, NO_TAG)).idles(40);
+            silent.says(data_in(1, F | S, 0, 0, 512)).idles(40).closed()
+        }),
+        good("a peer that has answered and says nothing more", {
+            Talk::ready().says(reply(opcode::NOP_IN, 0, NO_TAG)).answers_ping().idles(100).closed()
+        }),
+        bad("S4", "a peer that does not answer is given up too late", {
+            Talk::ready().says(reply(opcode::NOP_IN, 0, NO_TAG)).idles(70).closed()
+        }),
+        bad("S4", "a peer that does not answer is never given up", {
+            Talk::ready().says(reply(opcode::NOP_IN, 0, NO_TAG)).idles(70)
+        }),
+        bad("S4", "a peer answers when it should have been given up", {
+            Talk::ready().says(reply(opcode::NOP_IN, 0, NO_TAG)).idles(70).answers_ping()
         }),
         bad("S4", "a peer that does not answer is asked again and again", {
             let asks = || reply(opcode::NOP_IN, 0, NO_TAG);

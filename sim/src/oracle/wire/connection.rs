@@ -61,6 +61,14 @@ pub(super) struct Connection {
     asked: bool,
     /// Since when it has pinged in vain: not even a byte came.
     asked_since: Option<Duration>,
+    /// When the core asked for that, which is before it left.
+    asking: Option<Duration>,
+    /// What the core was sent meanwhile is its answer.
+    overtaken: bool,
+    /// When the peer was heard of last.
+    heard: Option<Duration>,
+    /// When it was sent something last.
+    spoke: Duration,
     /// Why nothing more may be sent.
     over: Option<String>,
     /// CmdSN of the task that entered its task set last.
@@ -89,6 +97,10 @@ impl Connection {
             deaf: false,
             asked: false,
             asked_since: None,
+            asking: None,
+            overtaken: false,
+            heard: None,
+            spoke: Duration::ZERO,
             over: None,
             last_created: None,
             resets: Rc::new(RefCell::new(Resets { before: resets_before, ..Resets::default() })),
@@ -160,9 +172,26 @@ impl Connection {
     /// S4: a peer that does not answer is not asked for ever.
     fn ask(&mut self, shared: &Shared, report: &mut Report<'_>) {
         self.asked = true;
+        self.overtaken = self.asking.is_some() && self.heard >= self.asking;
         let since = *self.asked_since.get_or_insert(report.at);
         if report.at > since + shared.silence_limit {
             report.add("S4", &format!("the peer is asked again, and it has not answered since {since:?}"));
+        }
+    }
+
+    /// The core is about to ask whether the peer is there.
+    pub(super) fn is_asking(&mut self, at: Duration) {
+        self.asking = Some(at);
+    }
+
+    /// S4: a peer that does not answer is given up. Its time begins anew with whatever else it is sent: an answer may be held
+    /// up by that. Told once.
+    pub(super) fn judge_silence(&mut self, shared: &Shared, report: &mut Report<'_>) {
+        if !self.overtaken
+            && report.at > self.spoke + shared.verdict_limit
+            && let Some(since) = self.asked_since.take()
+        {
+            report.add("S4", &format!("the peer has not answered the NOP-In of {since:?}, and was not given up"));
         }
     }
 
@@ -183,6 +212,8 @@ impl Connection {
 
     /// The target consumed these bytes.
     pub(super) fn received(&mut self, bytes: &Chunk, shared: &mut Shared, report: &mut Report<'_>) {
+        self.judge_silence(shared, report);
+        self.heard = Some(report.at);
         self.asked_since = None;
         self.inbound.feed(bytes.clone());
         self.pump(shared, report);
@@ -345,6 +376,8 @@ impl Connection {
 
     /// The network took these bytes from the target.
     pub(super) fn sent(&mut self, bytes: &Chunk, shared: &mut Shared, report: &mut Report<'_>) {
+        self.judge_silence(shared, report);
+        self.spoke = report.at;
         self.outbound.feed(bytes.clone());
         while let Ok(Some(pdu)) = self.outbound.next_pdu() {
             self.response(&pdu, shared, report);

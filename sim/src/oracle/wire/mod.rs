@@ -46,6 +46,8 @@ pub struct WireOracle {
     events: EventOracle,
     names: Names,
     isolation: Isolation,
+    /// When it heard of something last.
+    now: Duration,
     findings: Vec<Finding>,
 }
 
@@ -88,8 +90,10 @@ struct Shared {
     functions_max: usize,
     /// How long a task management function may take.
     function_limit: Duration,
-    /// How long a peer may leave the target's NOP-In without an answer.
+    /// How long a peer may leave the target's NOP-Ins without an answer.
     silence_limit: Duration,
+    /// How long after it was sent something a peer is given up that has not answered a NOP-In.
+    verdict_limit: Duration,
     /// How long a peer may take for its answer to a NOP-In, at least.
     answer_time: Duration,
     /// Those in full feature phase, and those whose connection was lost and that may be gone on with.
@@ -141,6 +145,7 @@ impl WireOracle {
             functions_max: limits.task_management_functions as usize,
             function_limit: limits.task_management_deadline() + SLACK,
             silence_limit: limits.nop_interval + limits.nop_timeout + limits.send_stall + SLACK,
+            verdict_limit: limits.nop_timeout + limits.send_stall + SLACK,
             answer_time: limits.nop_timeout,
             sessions: BTreeMap::new(),
             resets: Vec::new(),
@@ -149,7 +154,7 @@ impl WireOracle {
         };
         let (connections, names, findings) = (BTreeMap::new(), Names::default(), Vec::new());
         let (events, isolation) = (EventOracle::new(limits), Isolation::default());
-        Self { connections, shared, events, names, isolation, findings }
+        Self { connections, shared, events, names, isolation, now: Duration::ZERO, findings }
     }
 
     /// A later process of the target may have as many workers.
@@ -166,10 +171,12 @@ impl WireOracle {
     pub fn allow(&mut self, standstill: Duration) {
         self.shared.function_limit += standstill;
         self.shared.silence_limit += standstill;
+        self.shared.verdict_limit += standstill;
     }
 
     /// Takes the next event of the core.
     pub fn event(&mut self, at: Duration, event: &Event) {
+        self.now = at;
         self.events.event(at, event);
         self.shared.statistics.event(event);
         self.isolate(at, event);
@@ -186,6 +193,11 @@ impl WireOracle {
                     if matches!(event, Event::SessionContinued { .. }) {
                         self.with(name, at, |connection, _, _| connection.goes_on());
                     }
+                }
+            }
+            Event::PeerAsked { connection } => {
+                if let Some(&id) = self.names.connections.get(&connection) {
+                    self.with(id, at, |connection, _, _| connection.is_asking(at));
                 }
             }
             Event::ConnectionClosed { connection, why } => self.core_closed(at, connection, why),
@@ -230,6 +242,7 @@ impl WireOracle {
     /// The target's process is gone, by crash, power loss or clean stop, with these counts; a new one may follow.
     pub fn process_ended(&mut self, readings: &[Reading]) {
         self.judge_statistics(readings);
+        self.judge_silences();
         self.connections.clear();
         self.shared.sessions.clear();
         self.shared.resets.clear();
@@ -256,12 +269,21 @@ impl WireOracle {
 
     /// The run is over: everything that was found.
     pub fn finish(&mut self) -> Vec<Finding> {
+        self.judge_silences();
         let mut findings = std::mem::take(&mut self.findings);
         findings.extend(self.events.finish());
         findings
     }
 
+    /// Nothing more is heard of any connection.
+    fn judge_silences(&mut self) {
+        for id in self.connections.keys().copied().collect::<Vec<_>>() {
+            self.with(id, self.now, |connection, shared, report| connection.judge_silence(shared, report));
+        }
+    }
+
     fn with(&mut self, id: u64, at: Duration, act: impl FnOnce(&mut Connection, &mut Shared, &mut Report<'_>)) {
+        self.now = at;
         let Some(connection) = self.connections.get_mut(&id) else { return };
         let mut report = Report { connection: id, initiator: connection.initiator(), at, findings: &mut self.findings };
         self.shared.resets.retain(|reset| reset.until.is_none_or(|until| at < until));
@@ -303,6 +325,7 @@ impl Tap for WireOracle {
     fn closed(&mut self, connection: u64, at: Duration) {
         self.with(connection, at, |connection, shared, report| {
             connection.functions_end(None, shared.function_limit, report);
+            connection.judge_silence(shared, report);
         });
         if let Some(closed) = self.connections.remove(&connection) {
             let closed = Closed { initiator: closed.initiator(), question: closed.question(), at };
