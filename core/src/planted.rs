@@ -72,6 +72,7 @@ catalogue! {
         NegotiationTakesMaximum "negotiation-takes-maximum": "Burst lengths are negotiated to the larger value.",
         ImmediateAskedAgain "immediate-asked-again": "R2Ts ask again for what came as immediate data.",
         StatusDataOffset "status-data-offset": "The last Data-In has no buffer offset.",
+        BrokenDataTaken "broken-data-taken": "A WRITE whose data break the rules is carried out with what has come.",
     }
     "abort" {
         ZombieWrite "zombie-write": "An abort does not wait for a command that a worker has.",
@@ -85,6 +86,7 @@ catalogue! {
         StopAfterAbort "stop-after-abort": "START STOP UNIT stops the logical unit long after its abort.",
         ConfirmsItsOwn "confirms-its-own": "ABORT TASK SET leaves it open what became of tasks that another function took away.",
         EndedAborted "ended-aborted": "ABORT TASK of a task that has ended is confirmed like any other.",
+        EndedAnswered "ended-answered": "Data that break the rules are answered although their task has ended.",
     }
     "isolation" {
         NexusShared "nexus-shared": "All sessions go by one nexus number.",
@@ -142,6 +144,8 @@ catalogue! {
         LunsCountedOnce "luns-counted-once": "REPORT LUNS tells the number of its entries where their bytes belong.",
         AllocationIgnored "allocation-ignored": "Parameter data come whole, whatever the allocation length.",
         AnswerCut "answer-cut": "The answer to a text or a login is cut at one PDU.",
+        UnknownKeySilent "unknown-key-silent": "A key that the target does not know is not answered in a login.",
+        TextBehindAnswer "text-behind-answer": "Login text that comes while the answer is being sent is lost.",
     }
     "concurrency" {
         UnitTakesWorkers "unit-takes-workers": "One logical unit may occupy every worker.",

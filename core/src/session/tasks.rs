@@ -217,13 +217,19 @@ impl<R: Runtime> Session<R> {
                 crate::probe!(DataBehindQueued);
                 task.state.set(TaskState::Waiting);
             }
+            TaskState::Ended if crate::planted!(EndedAnswered) => {
+                self.transfer_violated(task, error);
+                return self.complete_refused(task);
+            }
             TaskState::Running | TaskState::Disowned | TaskState::Ended => {
                 let what = "data after the last of a command";
                 return self.event(&Event::ProtocolViolation { connection: self.connection.id, what });
             }
             TaskState::Waiting | TaskState::Queued | TaskState::Aborting => {}
         }
-        self.transfer_violated(task, error);
+        if !crate::planted!(BrokenDataTaken) {
+            self.transfer_violated(task, error);
+        }
         if let Some(transfer) = task.transfer.borrow_mut().as_mut() {
             // What is still on its way cannot be told apart any more: nothing is waited for.
             transfer.abandon();

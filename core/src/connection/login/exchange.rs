@@ -122,7 +122,9 @@ impl Exchange {
         answers: &mut TextBuilder,
     ) -> Result<(), ProtocolError> {
         let Some(key) = Key::from_name(name) else {
-            answers.push(name, "NotUnderstood");
+            if !crate::planted!(UnknownKeySilent) {
+                answers.push(name, "NotUnderstood");
+            }
             return Ok(());
         };
         let usage = key.usage();

@@ -230,7 +230,8 @@ impl Login {
     ) -> Result<LoginAction, ProtocolError> {
         self.admit(request)?;
         self.count(identity.limits, data)?;
-        if !self.outbound.is_empty() && (request.continue_bit || !data.is_empty()) {
+        let goes_on = request.continue_bit || !data.is_empty();
+        if goes_on && !self.outbound.is_empty() && !crate::planted!(TextBehindAnswer) {
             return Err(initiator_error("text while the answer is still being sent"));
         }
         self.inbound.extend_from_slice(data);

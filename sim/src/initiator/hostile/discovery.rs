@@ -117,13 +117,13 @@ impl<W: World> Attacker<'_, W> {
             if response.opcode() != opcode::LOGIN_RESPONSE || response.login_status() != 0 {
                 return Ok(());
             }
-            answer.extend_from_slice(&response.data);
-            if response.is_final() {
-                return self.all_not_understood(step, &answer);
-            }
             if part == 1 && matches!(kind, 2..=4 | 6) {
                 self.complain("I7", step, "a login went on after a request that its stage does not allow");
                 break;
+            }
+            answer.extend_from_slice(&response.data);
+            if response.is_final() {
+                return self.all_not_understood(step, &answer);
             }
             (flags, data) = match kind {
                 1 => (0x04, Vec::new()),
