@@ -135,6 +135,7 @@ catalogue! {
         NullioStale "nullio-stale": "A read of nullio returns what the buffer held before.",
         ReadWrongBlock4k "read-wrong-block-4k": "A read of 4,096-byte blocks computes its place with 512.",
         LbaCheckWraps "lba-check-wraps": "The check of LBA plus length wraps around.",
+        WriteProtectForgotten "write-protect-forgotten": "A WRITE with FUA does not ask whether the logical unit is read-only.",
         UnmappedLunServed "unmapped-lun-served": "A LUN that is not mapped is served by LUN 0.",
     }
     "parameter data" {

@@ -1,5 +1,7 @@
 //! The simulated target: its process, its disks, and how they die and come back.
 
+pub mod mistakes;
+
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -19,7 +21,7 @@ use crate::executor::{Clock, Executor, Node};
 use crate::history::{Event as HistoryEvent, History};
 use crate::initiator::World;
 use crate::network::{Network, SimWire};
-use crate::plan::{Panicker, Plan, StepName, TARGET_NAME, TargetPlan, UnitKind, UnitPlan};
+use crate::plan::{Panicker, Plan, Protection, StepName, TARGET_NAME, TargetPlan, UnitKind, UnitPlan};
 use crate::probes::{self, Probe};
 use crate::runtime::{EventSink, Events, Process, ProcessParts, SimRuntime};
 use crate::trace::{Entity, Fact, Trace};
@@ -399,6 +401,11 @@ impl Cluster {
         });
         let config = state.config.borrow().clone();
         let handles = config.limits.disk_handles();
+        if let Some(which) = target.mistake {
+            let (other, good) = mistakes::changed(which, config.clone());
+            let taken = TargetNode::new(other, target.shards).is_ok();
+            assert!(taken == good, "configuration {which} was {}", if taken { "taken" } else { "refused" });
+        }
         let node = TargetNode::new(config, target.shards).expect("the plan's configuration is sound");
         let start = |id: u16| {
             let handles = |disk: &SimDisk| (0..handles).map(|_| disk.reopen()).collect();
@@ -477,7 +484,7 @@ fn new_disk(seed: u64, unit: &UnitPlan, parts: &ClusterParts) -> SimDisk {
         // What is used past the page cache demands whole blocks of the device (D19).
         logical_block_bytes: if unit.kind == UnitKind::Blockio { unit.block_bytes } else { 512 },
         physical_block_bytes: unit.physical_block_bytes,
-        read_only: false,
+        read_only: unit.protected == Some(Protection::Device),
     };
     let (trace, history) = (parts.trace.clone(), parts.history.clone());
     let disk = SimDisk::new(parts.executor.clock(), seed, unit.lun, geometry, unit.speed.clone(), trace, history);
@@ -491,14 +498,18 @@ fn config(plan: &Plan) -> NodeConfig {
             UnitKind::Fileio => BackendKind::Fileio,
             UnitKind::Blockio => BackendKind::Blockio,
         },
-        mode: if unit.write_back { IoMode::WriteBack } else { IoMode::WriteThrough },
+        mode: match unit.write_back {
+            _ if unit.protected == Some(Protection::Operator) => IoMode::ReadOnly,
+            true => IoMode::WriteBack,
+            false => IoMode::WriteThrough,
+        },
         block_bytes: unit.block_bytes,
         scsi_id: format!("sim-{}", unit.lun),
         serial: format!("SIM{:08}", unit.lun),
     };
     let target = TargetConfig {
         name: TARGET_NAME.to_owned(),
-        alias: None,
+        alias: plan.target.alias.then(|| "simulated".to_owned()),
         luns: plan.units.iter().map(|unit| (unit.lun, lun(unit))).collect(),
     };
     NodeConfig {

@@ -12,7 +12,8 @@ use crate::plan::Plan;
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Generated {
     plans: u64,
-    /// Plans that have it, by what it is: "verb", "attack", "fault", "disk fault", and its name.
+    /// Plans that have it, by what it is: "verb", "attack", "read-only unit" (by whom), "mistake" (its number), "fault",
+    /// "disk fault", and its name.
     counts: BTreeMap<(&'static str, String), u64>,
     pairs: BTreeSet<(String, String)>,
 }
@@ -29,6 +30,9 @@ impl Generated {
             let attacks = initiator.hostile.iter().flat_map(|hostile| &hostile.attacks);
             has.extend(attacks.map(|step| ("attack", name(step, "attack"))));
         }
+        let protected = plan.units.iter().filter(|unit| unit.protected.is_some());
+        has.extend(protected.map(|unit| ("read-only unit", name(unit, "protected"))));
+        has.extend(plan.target.mistake.map(|which| ("mistake", which.to_string())));
         for fault in &plan.faults {
             has.insert(("fault", name(&fault.kind, "fault")));
             let disk = name(&fault.kind, "what");
@@ -37,7 +41,7 @@ impl Generated {
         has.into_iter().for_each(|what| *self.counts.entry(what).or_default() += 1);
     }
 
-    /// Whether some plan has it; `kind` is "verb", "attack", "fault" or "disk fault".
+    /// Whether some plan has it; `kind` is "verb", "attack", "fault", "disk fault", and what else is counted.
     #[must_use]
     pub fn has(&self, kind: &'static str, name: &str) -> bool {
         self.counts.contains_key(&(kind, name.to_owned()))

@@ -168,6 +168,8 @@ pub struct Unit {
     pub write_cache: bool,
     /// It stores nothing: reads are zeros.
     pub nullio: bool,
+    /// It takes no writes, from its start on.
+    pub read_only: bool,
 }
 
 /// A whole run.

@@ -237,6 +237,12 @@ pub struct TargetPlan {
     pub stop_sessions_ms: u64,
     /// For the last flush.
     pub final_flush_ms: u64,
+    /// It has an alias.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub alias: bool,
+    /// Before each start the operator asks for another configuration, most of which have to be refused: which one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mistake: Option<u32>,
 }
 
 impl Default for TargetPlan {
@@ -284,6 +290,8 @@ impl Default for TargetPlan {
             transfer_interruptions: limits.transfer_interruptions,
             stop_sessions_ms: ms(limits.stop_sessions),
             final_flush_ms: ms(limits.final_flush),
+            alias: false,
+            mistake: None,
         }
     }
 }
@@ -349,6 +357,9 @@ pub struct UnitPlan {
     pub physical_block_bytes: u32,
     /// Size in bytes.
     pub size_bytes: u64,
+    /// Why it takes no writes, if it takes none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub protected: Option<Protection>,
     /// How fast the disk is.
     #[serde(serialize_with = "sparse::one", skip_serializing_if = "is_zero")]
     pub speed: DiskSpeed,
@@ -364,6 +375,7 @@ impl Default for UnitPlan {
             block_bytes: 512,
             physical_block_bytes: 4_096,
             size_bytes: 4 << 20,
+            protected: None,
             speed: DiskSpeed::default(),
         }
     }
@@ -381,6 +393,16 @@ pub enum UnitKind {
     Blockio,
 }
 
+/// Who made a logical unit read-only, from its start on.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Protection {
+    /// The operator.
+    Operator,
+    /// Its device.
+    Device,
+}
+
 impl UnitPlan {
     /// As the history's checker needs it.
     #[must_use]
@@ -389,8 +411,9 @@ impl UnitPlan {
             lun: self.lun,
             block_bytes: self.block_bytes,
             blocks: self.size_bytes / u64::from(self.block_bytes),
-            write_cache: self.write_back,
+            write_cache: self.write_back && self.protected != Some(Protection::Operator),
             nullio: self.kind == UnitKind::Nullio,
+            read_only: self.protected.is_some(),
         }
     }
 }

@@ -92,7 +92,7 @@ mod tests {
     }
 
     fn kept(events: Vec<Event>) -> usize {
-        let unit = Unit { lun: 0, block_bytes: 512, blocks: 64, write_cache: true, nullio: false };
+        let unit = Unit { lun: 0, block_bytes: 512, blocks: 64, write_cache: true, nullio: false, read_only: false };
         without_races(&History { units: vec![unit], events }).events.len()
     }
 

@@ -378,7 +378,7 @@ impl Witness {
 
 /// One session that writes and reads for a while.
 fn work(portal: SocketAddr, target: &str) {
-    let unit = Unit { lun: 0, block_bytes: 512, blocks: 2_048, write_cache: true, nullio: false };
+    let unit = Unit { lun: 0, block_bytes: 512, blocks: 2_048, write_cache: true, nullio: false, read_only: false };
     let shared = Shared::new(5, target, vec![unit]);
     shared.phase.set(Phase::Healed);
     let plan = peaceful_plan();

@@ -69,7 +69,7 @@ fn sessions_that_are_replaced_dropped_and_reset_leave_no_trace() {
         Verb::LogicalUnitReset { lun: 1 },
         Verb::Drop { how: Hangup::HalfClose },
         Verb::AbortTaskSet { lun: 0 },
-        Verb::Logout { drain: false },
+        Verb::Logout { drain: false, connection: false },
         Verb::TargetWarmReset,
         Verb::Drop { how: Hangup::Close },
         Verb::Discover,
@@ -113,7 +113,14 @@ const TARGET: &str = "iqn.2026-11.test:end-to-end";
 
 /// A file with a write cache, one without and with large blocks, and nullio.
 fn units() -> Vec<Unit> {
-    let unit = |lun, block_bytes, blocks, write_cache, nullio| Unit { lun, block_bytes, blocks, write_cache, nullio };
+    let unit = |lun, block_bytes, blocks, write_cache, nullio| Unit {
+        lun,
+        block_bytes,
+        blocks,
+        write_cache,
+        nullio,
+        read_only: false,
+    };
     vec![unit(0, 512, 4_096, true, false), unit(1, 4_096, 512, false, false), unit(7, 512, 2_048, false, true)]
 }
 

@@ -58,7 +58,8 @@ const COMMANDS_EACH: u32 = 1_200;
 
 fn survive(signal: Signal, mode: &str, cores: &str) {
     let directory = tempfile::tempdir().expect("a temporary directory");
-    let unit = Unit { lun: 0, block_bytes: 512, blocks: 4_096, write_cache: mode == "wb", nullio: false };
+    let unit =
+        Unit { lun: 0, block_bytes: 512, blocks: 4_096, write_cache: mode == "wb", nullio: false, read_only: false };
     let arguments = ["disk.img", "--size", "2MiB", "--mode", mode, "--cores", cores];
     let daemon = start(directory.path(), &arguments, "127.0.0.1:0");
     let (portal, target) = (daemon.portal, daemon.target.clone());

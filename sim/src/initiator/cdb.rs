@@ -128,6 +128,15 @@ pub(super) const INVALID: &[([u8; 16], u16)] = &[
     ([0xa3, 0x0c, 0x02, 0x28, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0], 0x2400),
     ([0xa3, 0x0c, 0x01, 0x9e, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0], 0x2400),
     ([0xa3, 0x0d, 0, 0, 0, 0, 0, 0, 0, 3, 0, 0, 0, 0, 0, 0], 0x2400),
+    // INQUIRY with CMDDT, MODE SENSE (6) of a subpage that is not there.
+    ([0x12, 0x02, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0], 0x2400),
+    ([0x1a, 0x08, 0x3f, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0], 0x2400),
+    // START STOP UNIT with a power condition, and with LOEJ.
+    ([0x1b, 0, 0, 0, 0x10, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0], 0x2400),
+    ([0x1b, 0, 0, 0, 0x02, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0], 0x2400),
+    // READ CAPACITY (10) with an address and without PMI, SERVICE ACTION IN (16) with another service action.
+    ([0x25, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0], 0x2400),
+    ([0x9e, 0x11, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0], 0x2400),
 ];
 
 /// The forms of ten, twelve and sixteen bytes agree on where flags, address and length are.

@@ -309,7 +309,7 @@ impl<W: World> Driver<W> {
                     self.pause_until = now + Duration::from_millis(ms) + Duration::from_micros(us);
                 }
                 Verb::Drain if session.is_idle() => {}
-                Verb::Logout { drain: true } if !session.is_idle() => return None,
+                Verb::Logout { drain: true, .. } if !session.is_idle() => return None,
                 Verb::Drop { how } => {
                     self.began();
                     return Some(End::HangUp(how));
@@ -479,7 +479,13 @@ async fn try_discover<W: World>(world: &W, plan: &InitiatorPlan, shared: &Shared
 }
 
 fn logout(drain: bool) -> Step {
-    Step { id: u32::MAX, attribute: Default::default(), immediate: false, flat: false, verb: Verb::Logout { drain } }
+    Step {
+        id: u32::MAX,
+        attribute: Default::default(),
+        immediate: false,
+        flat: false,
+        verb: Verb::Logout { drain, connection: false },
+    }
 }
 
 enum Happened {

@@ -8,7 +8,10 @@ mod discovery;
 mod lengths;
 mod login;
 mod moments;
+mod negotiate;
 mod numbers;
+mod odd_command;
+mod odd_login;
 mod order;
 mod pace;
 mod peer;
@@ -113,7 +116,8 @@ impl<W: World> Attacker<'_, W> {
             | Attack::AbortUnsent
             | Attack::AbortConfirmed
             | Attack::TextEmpty
-            | Attack::MisplacedFlood => self.order(step).await,
+            | Attack::MisplacedFlood
+            | Attack::AbortFlood => self.order(step).await,
             Attack::DataBehindGap | Attack::DataWhileDormant | Attack::DataOfRefused | Attack::DataOfAborted => {
                 self.moments(step).await
             }
@@ -131,6 +135,11 @@ impl<W: World> Attacker<'_, W> {
             | Attack::SessionUnknown
             | Attack::TargetUnknown
             | Attack::NameMissing => self.login(step).await,
+            Attack::NameOdd | Attack::OfferOdd | Attack::KeyOutOfPlace | Attack::VersionOther => {
+                self.odd_login(step).await
+            }
+            Attack::CommandOdd | Attack::UnsolicitedOdd => self.odd_command(step).await,
+            Attack::TextBounds => self.negotiate(step).await,
             Attack::DiscoveryForeign | Attack::UnknownKeys => self.discovery(step).await,
             Attack::SecondConnection => self.second_connection(step).await,
             Attack::Slow

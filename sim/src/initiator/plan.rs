@@ -318,9 +318,9 @@ pub enum Verb {
         lun: u16,
         /// Read or write.
         direction: Direction,
-        /// Blocks, at least one.
+        /// Blocks; with none, the address is the first that is not even one past the last.
         blocks: u32,
-        /// How many of these are still on the medium; below `blocks`.
+        /// How many of these are still on the medium; below `blocks`, or zero.
         #[serde(default, skip_serializing_if = "is_default")]
         inside: u32,
         /// Start so near 2^64 that the end wraps to the start of the medium.
@@ -477,6 +477,9 @@ pub enum Verb {
     Logout {
         /// Wait for the commands in flight first.
         drain: bool,
+        /// Close the connection and not the session, which has no other.
+        #[serde(default, skip_serializing_if = "is_default")]
+        connection: bool,
     },
     /// Gives the connection up with all that is in flight, then logs in again with the same ISID.
     Drop {
@@ -614,7 +617,7 @@ pub enum Attack {
     OpcodeUnknown,
     /// A PDU that only a target sends.
     OpcodeOfTarget,
-    /// Task management with a function that does not exist.
+    /// Task management with a function, or for a logical unit, that does not exist.
     FunctionUnknown,
     /// Logout of a connection that does not exist.
     LogoutElsewhere,
@@ -622,7 +625,7 @@ pub enum Attack {
     TextFlood,
     /// Random bytes at first.
     Garbage,
-    /// An HTTP request at first.
+    /// An HTTP request at first, or what SSH says.
     Http,
     /// A TLS handshake at first.
     Tls,
@@ -687,6 +690,23 @@ pub enum Attack {
     /// PDUs that do not belong into full feature phase, and pings with a wrong digest, over and over, beside a WRITE that
     /// waits for its data.
     MisplacedFlood,
+    /// A login under a name that is none, or with something else wrong in what the initiator says of itself.
+    NameOdd,
+    /// An offer at login with a value that its key cannot have.
+    OfferOdd,
+    /// Keys at login in a stage, at a time or with a word that is not theirs.
+    KeyOutOfPlace,
+    /// A login with another version of the protocol, or with identifiers that change.
+    VersionOther,
+    /// A text negotiation in full feature phase at its bounds, or beyond them.
+    TextBounds,
+    /// Immediate commands with ABORT TASK right behind each, over and over, beside a WRITE that waits for its data: by the
+    /// rules, and a target that stops in the middle must not take the one without the other.
+    AbortFlood,
+    /// A command that is odd in one field, of the PDU or of the CDB.
+    CommandOdd,
+    /// Unsolicited data that may come, but break a rule.
+    UnsolicitedOdd,
 }
 
 impl Attack {
@@ -757,6 +777,14 @@ impl Attack {
         Self::DataOfRefused,
         Self::DataOfAborted,
         Self::MisplacedFlood,
+        Self::NameOdd,
+        Self::OfferOdd,
+        Self::KeyOutOfPlace,
+        Self::VersionOther,
+        Self::TextBounds,
+        Self::AbortFlood,
+        Self::CommandOdd,
+        Self::UnsolicitedOdd,
     ];
 }
 

@@ -190,9 +190,9 @@ impl Session {
             | Verb::LogicalUnitReset { .. }
             | Verb::TargetWarmReset
             | Verb::TargetColdReset => self.start_management(step, now),
-            Verb::Logout { .. } => {
+            Verb::Logout { connection, .. } => {
                 let (tag, limit) = (self.tag(), self.plan.timeouts.reset_ms);
-                let pdu = RawPdu::logout(0, tag, 0);
+                let pdu = RawPdu::logout(u8::from(connection), tag, 0);
                 // It does not wait for room in the window.
                 let immediate = !serial::at_or_before(self.cmd_sn, self.max_cmd_sn);
                 self.issue(pdu, step.immediate || immediate, tag, Kind::Logout, Some(limit), now);

@@ -15,7 +15,14 @@ use small_target::{Deviation, SmallTarget};
 const TARGET: &str = "iqn.2026-11.invalid.quintain:small";
 
 fn units() -> Vec<Unit> {
-    let unit = |lun, block_bytes, nullio| Unit { lun, block_bytes, blocks: 1_024, write_cache: false, nullio };
+    let unit = |lun, block_bytes, nullio| Unit {
+        lun,
+        block_bytes,
+        blocks: 1_024,
+        write_cache: false,
+        nullio,
+        read_only: false,
+    };
     vec![unit(0, 512, false), unit(1, 4_096, false), unit(7, 512, true)]
 }
 

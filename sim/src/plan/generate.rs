@@ -1,10 +1,11 @@
 //! From a seed to a plan.
 
 use super::{
-    Broken, Ending, Fault, FaultKind, Occasion, Panicker, Plan, Profile, Schedule, TARGET_NAME, TargetPlan, Trigger,
-    UnitKind, UnitPlan,
+    Broken, Ending, Fault, FaultKind, Occasion, Panicker, Plan, Profile, Protection, Schedule, TARGET_NAME, TargetPlan,
+    Trigger, UnitKind, UnitPlan,
 };
 use crate::buggify::{CATALOGUE, Entry, Site};
+use crate::cluster::mistakes;
 use crate::disk::{DiskFault, DiskSpeed, Part};
 use crate::history::Unit;
 use crate::initiator::InitiatorPlan;
@@ -107,9 +108,10 @@ impl Plan {
     pub fn generate(seed: u64, profile: Profile) -> Self {
         let scale = scale(profile, &mut Draws::new(seed, "plan-scale", 0));
         let mut target = target(&mut Draws::new(seed, "plan-target", 0));
-        let units: Vec<UnitPlan> = (0..scale.units)
+        let mut units: Vec<UnitPlan> = (0..scale.units)
             .map(|lun| unit(lun, scale.unit_bytes, &mut Draws::new(seed, "plan-unit", lun.into())))
             .collect();
+        protect(&mut Draws::new(seed, "plan-protect", 0), &mut units);
         let shapes: Vec<Unit> = units.iter().map(UnitPlan::unit).collect();
         let entity = |stream, index: u32| Draws::new(seed, stream, index.into());
         let links = (0..scale.initiators).map(|index| link(&mut entity("plan-link", index))).collect();
@@ -270,6 +272,11 @@ fn target(draws: &mut Draws) -> TargetPlan {
         transfer_interruptions: as_u32(knob(&[2, 16]), default.transfer_interruptions),
         stop_sessions_ms: knob(&[1_000, 10_000]).unwrap_or(default.stop_sessions_ms),
         final_flush_ms: knob(&[1_000, 10_000]).unwrap_or(default.final_flush_ms),
+        alias: knob(&[1]).is_some(),
+        mistake: {
+            let among: Vec<u64> = (0..mistakes::COUNT.into()).collect();
+            knob(&among).map(|which| which as u32)
+        },
     }
 }
 
@@ -288,8 +295,18 @@ fn unit(lun: u16, unit_bytes: u64, draws: &mut Draws) -> UnitPlan {
         block_bytes,
         physical_block_bytes: *draws.pick(&[block_bytes, 4096]),
         size_bytes: unit_bytes,
+        protected: None,
         speed: DiskSpeed { latency_min_us: draws.log_between(5, 500), latency_tail_us: draws.log_between(5, 1_000) },
     }
+}
+
+/// In one seed of sixteen, one logical unit is read-only; never the first, so that no run is without writes.
+fn protect(draws: &mut Draws, units: &mut [UnitPlan]) {
+    let (chosen, by_device) = (draws.chance(1, 16), draws.chance(1, 2));
+    let Some(last) = units.len().checked_sub(1).filter(|&last| chosen && last > 0) else { return };
+    let unit = &mut units[draws.between(1, last as u64) as usize];
+    let by_device = by_device && unit.kind != UnitKind::Nullio;
+    unit.protected = Some(if by_device { Protection::Device } else { Protection::Operator });
 }
 
 /// In one seed of six, something that stays broken.
@@ -298,7 +315,11 @@ fn core(draws: &mut Draws, units: &[UnitPlan]) -> Option<Broken> {
         return None;
     }
     let (any, kind) = (draws.pick(units).lun, draws.below(3));
-    let disks: Vec<u16> = units.iter().filter(|unit| unit.kind != UnitKind::Nullio).map(|unit| unit.lun).collect();
+    let disks: Vec<u16> = units
+        .iter()
+        .filter(|unit| unit.kind != UnitKind::Nullio && unit.protected.is_none())
+        .map(|unit| unit.lun)
+        .collect();
     Some(match kind {
         0 => Broken::HungDisk { lun: *draws.pick(&disks) },
         1 => Broken::SlowReader { lun: any },

@@ -40,6 +40,15 @@ fn faults_are_keyed_by_themselves() {
 }
 
 #[test]
+fn some_plans_have_a_read_only_unit_and_none_has_it_first() {
+    let plans: Vec<Plan> = (0..400).map(|seed| Plan::generate(seed, Profile::Full)).collect();
+    let protections: Vec<_> = plans.iter().flat_map(|plan| &plan.units).filter_map(|unit| unit.protected).collect();
+    assert!((10..=45).contains(&protections.len()), "{} of {}", protections.len(), plans.len());
+    assert!(protections.contains(&Protection::Operator) && protections.contains(&Protection::Device));
+    assert!(plans.iter().all(|plan| plan.units[0].protected.is_none()));
+}
+
+#[test]
 fn seeds_are_read_as_people_write_them() {
     assert_eq!(parse_seed("0xff"), Ok(255));
     assert_eq!(parse_seed("31"), Ok(31));

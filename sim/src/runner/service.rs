@@ -33,10 +33,15 @@ impl Run {
     }
 }
 
-/// What the `units` did not do for auditors. Who was told of a failed write or flush may take no more of them.
+/// What the `units` did not do for auditors. Who was told of a failed write or flush may take no more of them, and one that
+/// is read-only takes no write.
 fn missing(events: &[Event], units: &[Unit], failed: impl Fn(u16) -> bool) -> BTreeSet<(u16, Service)> {
     let all = [Service::Read, Service::Synchronize, Service::Write];
-    let due = |unit: &Unit| if failed(unit.lun) { &all[..1] } else { &all[..] };
+    let due = |unit: &Unit| match (failed(unit.lun), unit.read_only) {
+        (true, _) => &all[..1],
+        (false, true) => &all[..2],
+        (false, false) => &all[..],
+    };
     let of = |unit: &Unit| due(unit).iter().map(|&service| (unit.lun, service)).collect::<Vec<_>>();
     let mut missing: BTreeSet<_> = units.iter().flat_map(of).collect();
     let mut asked: BTreeMap<OpId, (u16, Service)> = BTreeMap::new();
@@ -69,7 +74,8 @@ mod tests {
 
     #[test]
     fn service_is_missing_until_one_of_an_auditor_is_good() {
-        let unit = |lun| Unit { lun, block_bytes: 512, blocks: 8, write_cache: false, nullio: false };
+        let unit =
+            |lun| Unit { lun, block_bytes: 512, blocks: 8, write_cache: false, nullio: false, read_only: lun == 2 };
         let invoke = |op, initiator, lun, action| Event::Invoke {
             op: OpId(op),
             nexus: Nexus { initiator, login: 0 },
@@ -99,5 +105,7 @@ mod tests {
         let expected = BTreeSet::from([(1, Service::Read), (1, Service::Synchronize)]);
         assert_eq!(missing(&events, &units, |_| false), expected);
         assert_eq!(missing(&events, &units, |lun| lun == 1), BTreeSet::from([(1, Service::Read)]));
+        let expected = BTreeSet::from([(2, Service::Read), (2, Service::Synchronize)]);
+        assert_eq!(missing(&events, &[unit(2)], |_| false), expected, "one that is read-only serves no write");
     }
 }

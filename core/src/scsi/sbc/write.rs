@@ -6,6 +6,7 @@ use super::range::checked_range;
 use super::write_failure;
 use crate::env::Runtime;
 use crate::logical_unit::LogicalUnit;
+use crate::planted;
 use crate::scsi::DataIn;
 use crate::scsi::cdb::{Access, Cdb};
 use crate::scsi::dispatch::Answer;
@@ -21,7 +22,8 @@ pub(in crate::scsi) async fn write<R: Runtime>(
 ) -> Answer<R::Buf> {
     let range = checked_range(unit, Access::Write, cdb)?;
     // No blocks to write are no error (SBC-3, section 5.35), nor do they require a write.
-    if unit.read_only() && range.length_bytes > 0 {
+    let protected = unit.read_only() && !(planted!(WriteProtectForgotten) && cdb.force_unit_access());
+    if protected && range.length_bytes > 0 {
         return Err(Sense::WRITE_PROTECTED.into());
     }
     let Some(data) = data_out else {

@@ -31,7 +31,7 @@ impl<W: World> Attacker<'_, W> {
     }
 
     /// Not the one of its other sessions, which a login would take the place of.
-    fn other_isid(&self) -> [u8; 6] {
+    pub(super) fn other_isid(&self) -> [u8; 6] {
         let mut isid = self.plan.isid;
         isid[5] ^= 0x80;
         isid

@@ -10,7 +10,7 @@ use super::Attacker;
 use super::peer::variant;
 
 /// How long to wait for what the target makes of it: its own limit for a login is 15 seconds.
-const LISTEN: Duration = Duration::from_secs(20);
+pub(super) const LISTEN: Duration = Duration::from_secs(20);
 /// A login that goes on for longer than these exchanges is one without an end.
 const EXCHANGES: u32 = 500;
 /// Login requests that stay where they are: in the operational stage, in the security stage, and with the C bit in each.
@@ -32,7 +32,7 @@ impl<W: World> Attacker<'_, W> {
         result
     }
 
-    fn names(&self) -> Vec<(String, String)> {
+    pub(super) fn names(&self) -> Vec<(String, String)> {
         vec![
             ("InitiatorName".to_owned(), self.plan.name.clone()),
             ("TargetName".to_owned(), self.shared.target.to_string()),
@@ -110,6 +110,7 @@ impl<W: World> Attacker<'_, W> {
     async fn other_protocol(&mut self, link: &mut Link<W>, step: &AttackStep) -> Result<(), LinkError> {
         let deadline = self.world.now() + LISTEN;
         let bytes = match step.attack {
+            Attack::Http if step.amount % 4 == 3 => b"SSH-2.0-OpenSSH_9.9\r\n".to_vec(),
             Attack::Http => {
                 b"GET / HTTP/1.1\r\nHost: storage.example\r\nUser-Agent: none\r\nAccept: */*\r\n\r\n".to_vec()
             }
@@ -140,7 +141,8 @@ impl<W: World> Attacker<'_, W> {
         let mut exact = None;
         let request = match step.attack {
             Attack::KeyTooLong => {
-                let long = "k".repeat(10_240);
+                // Longer than a key may be, or than a whole negotiation.
+                let long = "k".repeat(if variant(step, 4) < 2 { 10_240 } else { 80_000 });
                 let pair = if variant(step, 2) == 0 { (long, "1".to_owned()) } else { ("X-long".to_owned(), long) };
                 names.push(pair);
                 return self.in_parts(link, text::encode(&names), deadline).await;

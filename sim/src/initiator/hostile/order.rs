@@ -11,8 +11,13 @@ use super::peer::{Peer, is_answered, is_good, solicited, spoil_digest, variant};
 
 /// A negotiation that goes on for longer than these requests is one without an end.
 const EMPTY_TEXTS: u32 = 300;
+/// No plan has so many logical units.
+const UNMAPPED_LUN: u16 = 99;
 /// Rounds of PDUs that do not belong there, at most.
 const MISPLACED_ROUNDS: u32 = 200;
+/// Rounds of commands that are aborted at once, at most, and the time between two.
+const ABORT_ROUNDS: u32 = 100;
+const ABORT_PAUSE: Duration = Duration::from_millis(40);
 /// The time between the beginning and the end of each ping among them.
 const MISPLACED_PAUSE: Duration = Duration::from_millis(20);
 
@@ -33,6 +38,7 @@ impl<W: World> Attacker<'_, W> {
             Attack::AbortConfirmed => self.abort_confirmed(&mut peer, step).await,
             Attack::TextFlood => flood_text(&mut peer, step).await,
             Attack::MisplacedFlood => self.flood_misplaced(&mut peer, step).await,
+            Attack::AbortFlood => flood_aborts(&mut peer, step).await,
             Attack::TextEmpty => self.empty_text(&mut peer, step).await,
             _ => self.out_of_place(&mut peer, step).await,
         };
@@ -249,8 +255,23 @@ impl<W: World> Attacker<'_, W> {
                 pdu
             }
             Attack::FunctionUnknown => {
-                let function = [0, 9, 0x40, 0x7f][variant(step, 4) as usize];
-                RawPdu::task_management(function, peer.lun, tag, NO_TAG, 0).immediate()
+                let (function, lun) = [
+                    (0, peer.lun),
+                    (9, peer.lun),
+                    (0x40, peer.lun),
+                    (0x7f, peer.lun),
+                    // TASK REASSIGN belongs to error recovery level 2.
+                    (8, peer.lun),
+                    (2, UNMAPPED_LUN),
+                    (4, UNMAPPED_LUN),
+                    (5, UNMAPPED_LUN),
+                ][variant(step, 8) as usize];
+                let mut pdu = RawPdu::task_management(function, lun, tag, NO_TAG, 0).immediate();
+                if step.amount / 8 % 2 == 1 && lun == UNMAPPED_LUN {
+                    // In a form of addressing that does not exist.
+                    pdu.bhs[8] = 0xff;
+                }
+                pdu
             }
             _ => RawPdu::logout(1 + variant(step, 3) as u8, tag, 77),
         };
@@ -289,6 +310,19 @@ async fn data_behind_write<W: World>(peer: &mut Peer<W>, step: &AttackStep) -> R
         peer.send_together(vec![command, more]).await?;
     }
     peer.listen().await;
+    Ok(())
+}
+
+/// A command and ABORT TASK of it come together, and a WRITE keeps a target that stops from closing the connection at once.
+async fn flood_aborts<W: World>(peer: &mut Peer<W>, step: &AttackStep) -> Result<(), LinkError> {
+    peer.open_write(step.amount, 1, 0xa1).await?;
+    for _ in 0..1 + step.amount % ABORT_ROUNDS {
+        let (task, function, number) = (peer.tag(), peer.tag(), peer.cmd_sn);
+        let command = peer.test_unit_ready(task).immediate();
+        let abort = RawPdu::task_management(1, peer.lun, function, task, number).immediate();
+        peer.send_together(vec![command, abort]).await?;
+        peer.attend(ABORT_PAUSE).await?;
+    }
     Ok(())
 }
 

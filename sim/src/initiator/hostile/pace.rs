@@ -28,6 +28,9 @@ const DRIBBLE: Duration = Duration::from_millis(250);
 /// Data of that PDU: more than ever come.
 const DRIBBLED_BYTES: usize = 1_024;
 
+/// So long a FIN may take to the target before the connection is dropped.
+const FIN_TRAVELS: Duration = Duration::from_millis(1);
+
 impl<W: World> Attacker<'_, W> {
     pub(super) async fn pace(&mut self, step: &AttackStep) -> Result<(), LinkError> {
         match step.attack {
@@ -71,7 +74,11 @@ impl<W: World> Attacker<'_, W> {
             let link = Link::connect(&self.world, 1 << 16, self.connect_limit()).await?;
             match number % 3 {
                 0 => link.wire.abort(),
-                1 => link.wire.shutdown(),
+                1 => {
+                    link.wire.shutdown();
+                    // Else the RST of the connection that is gone overtakes the FIN.
+                    self.world.sleep(FIN_TRAVELS).await;
+                }
                 _ => {}
             }
         }

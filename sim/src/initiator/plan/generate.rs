@@ -69,6 +69,13 @@ impl InitiatorPlan {
         let login_ms = *draws.pick(&[500, 3_000, plan.timeouts.login_ms, plan.timeouts.login_ms]);
         let timeouts = Timeouts { login_ms, ..plan.timeouts };
         workload.crowd(draws, &mut steps);
+        workload.nothing(draws, &mut steps);
+        let by_connection = draws.chance(1, 8);
+        for step in &mut steps {
+            if let Verb::Logout { connection, .. } = &mut step.verb {
+                *connection = by_connection;
+            }
+        }
         Self { steps, keeps_session, goes_on, timeouts, ..plan }
     }
 }
@@ -259,6 +266,33 @@ impl<'a> Workload<'a> {
         }
     }
 
+    /// In one initiator of sixteen, puts commands for no blocks among the steps: on the medium, right behind its last block,
+    /// and beyond that.
+    fn nothing(&self, draws: &mut Draws, steps: &mut Vec<Step>) {
+        if !draws.chance(1, 16) {
+            return;
+        }
+        for _ in 0..draws.between(2, 8) {
+            let unit = draws.pick(self.luns);
+            let (lun, blocks) = (unit.lun, 0);
+            let lba = *draws.pick(&[0, unit.blocks - 1, unit.blocks, unit.blocks]);
+            let cdb = *draws.pick(&[CdbSize::Ten, CdbSize::Twelve, CdbSize::Sixteen]);
+            let (fua, dpo, more) = (draws.chance(1, 4), false, draws.below(3) as u32);
+            let verb = match draws.below(6) {
+                0 => Verb::Read { lun, lba, blocks, cdb, fua, dpo, expect_more: more as i32 },
+                1 => Verb::Write { lun, lba, blocks, cdb, fua, dpo, expect_more: more },
+                2 => Verb::Verify { lun, lba, blocks, cdb },
+                3 => Verb::Synchronize { lun, lba, blocks, sixteen: draws.chance(1, 2), early: draws.chance(1, 8) },
+                _ => {
+                    let direction = *draws.pick(&[Direction::In, Direction::Out]);
+                    Verb::BeyondEnd { lun, direction, blocks, inside: 0, wraps: draws.chance(1, 3) }
+                }
+            };
+            let at = draws.below(steps.len() as u64 + 1) as usize;
+            insert(steps, at, Attribute::Simple, draws.chance(1, 16), verb);
+        }
+    }
+
     /// Puts commands to one logical unit among the steps that are aborted at once, together and one by one: some run,
     /// some are dormant behind an ORDERED one, and some follow.
     fn abort(&self, draws: &mut Draws, steps: &mut Vec<Step>, commands: usize) {
@@ -430,7 +464,7 @@ fn trouble(draws: &mut Draws, lun: u16, kind: u64) -> Verb {
         3 => Verb::LogicalUnitReset { lun },
         4 => Verb::TargetWarmReset,
         5 => Verb::TargetColdReset,
-        6 => Verb::Logout { drain: draws.chance(1, 2) },
+        6 => Verb::Logout { drain: draws.chance(1, 2), connection: false },
         7 => Verb::Drop { how: *draws.pick(&[Hangup::Reset, Hangup::Close, Hangup::HalfClose]) },
         8 => Verb::Reinstate,
         9 => Verb::ReinstateConnection,

@@ -61,6 +61,8 @@ pub(super) struct Spec {
 pub(super) enum Expect {
     /// GOOD without data to look at.
     Good,
+    /// CHECK CONDITION, DATA PROTECT, WRITE PROTECTED.
+    Protected,
     /// GOOD with stamped blocks from this one on.
     Blocks {
         lba: u64,
@@ -197,13 +199,17 @@ impl Spec {
             Verb::Write { lba, blocks, cdb, fua, dpo, expect_more, .. } => {
                 let cdb = cdb::transfer(Direction::Out, cdb, lba, blocks, fua, dpo);
                 let data = stamped(seed, lun, lba, blocks + expect_more, block_bytes, op);
-                Self::data_out(cdb, data, Action::Write { lba, blocks, fua }, Expect::Good)
+                let protected = blocks > 0 && unit.is_some_and(|unit| unit.read_only);
+                let expect = if protected { Expect::Protected } else { Expect::Good };
+                Self::data_out(cdb, data, Action::Write { lba, blocks, fua }, expect)
                     .asking(u64::from(blocks) * u64::from(block_bytes))
             }
             Verb::BeyondEnd { direction, blocks, inside, wraps, .. } => {
                 let end = unit.map_or(0, |unit| unit.blocks);
-                // Half of the blocks are past 2^64, or all but `inside` past the end.
-                let lba = if wraps { u64::MAX - u64::from(blocks / 2) } else { end.saturating_sub(u64::from(inside)) };
+                // Half of the blocks are past 2^64, or all but `inside` past the end. Of no blocks, the address may be the
+                // one past the last.
+                let past = end.saturating_sub(u64::from(inside)) + u64::from(blocks == 0);
+                let lba = if wraps { u64::MAX - u64::from(blocks / 2) } else { past };
                 beyond_end(direction, lba, blocks, block_bytes, stamped(seed, lun, lba, blocks, block_bytes, op))
             }
             Verb::Synchronize { lba, blocks, sixteen, early, .. } => {

@@ -34,12 +34,16 @@ mod sense_key {
 
 /// LOGICAL UNIT NOT READY, INITIALIZING COMMAND REQUIRED: it was stopped.
 const STOPPED: (u8, u16) = (sense_key::NOT_READY, 0x0402);
+const WRITE_PROTECTED: (u8, u16) = (sense_key::DATA_PROTECT, 0x2700);
 /// MISCOMPARE DURING VERIFY OPERATION.
 const MISCOMPARE: (u8, u16) = (0xe, 0x1d00);
 /// Not enough data (RFC 7143, section 11.4.7.2), which the network can cause, too.
 const DATA_CAME_TOO_LATE: (u8, u16) = (sense_key::ABORTED_COMMAND, 0x0c0d);
 /// Protocol Service CRC error (the same section): the data came with a wrong digest.
 const DATA_CAME_WRONG: (u8, u16) = (sense_key::ABORTED_COMMAND, 0x4705);
+
+/// Write protected, in the device-specific parameter of mode data (SBC-3, section 6.4.1).
+const WP: u8 = 0x80;
 
 /// A command that was refused for the moment is sent this many times.
 const ATTEMPTS_MAX: u32 = 8;
@@ -165,7 +169,7 @@ impl Session {
             return Ok(());
         }
         let medium = matches!(command.spec.expect, Expect::Blocks { .. } | Expect::Good | Expect::Compared);
-        if medium && (key, code) == STOPPED {
+        if (medium || command.spec.expect == Expect::Protected) && (key, code) == STOPPED {
             self.start_unit(&command, now);
             let wait = command.patience();
             self.retry(*command, now + wait);
@@ -176,6 +180,7 @@ impl Session {
             _ if (key, code) == DATA_CAME_TOO_LATE => command.can_be_late(now, self.shared.shortest_stall),
             _ if (key, code) == DATA_CAME_WRONG => self.flipped_out && command.spec.direction == Some(Direction::Out),
             Expect::Illegal(expected) => key == sense_key::ILLEGAL_REQUEST && code == expected,
+            Expect::Protected => (key, code) == WRITE_PROTECTED,
             Expect::Compared if key == sense_key::DATA_PROTECT => false,
             _ if key == sense_key::DATA_PROTECT => command.spec.direction == Some(Direction::Out) || code == 0x2707,
             _ if medium => {
@@ -335,6 +340,7 @@ fn check_parameters(command: &Command, unit: Option<&Unit>, shared: &super::Shar
     let complete = |length: usize| length.min(spec.expected_bytes as usize) == data.len();
     let kept = match spec.expect {
         Expect::Good | Expect::Blocks { .. } | Expect::Compared => true,
+        Expect::Protected => return Err("GOOD, and the logical unit is read-only".to_owned()),
         Expect::Illegal(code) => return Err(format!("GOOD, expected ILLEGAL REQUEST {code:04x}")),
         Expect::Inquiry { page } => {
             let device = if unit.is_some() { 0x00 } else { 0x7f };
@@ -358,7 +364,9 @@ fn check_parameters(command: &Command, unit: Option<&Unit>, shared: &super::Shar
                 (false, [_, _, _, descriptors, rest @ ..]) => rest.get(usize::from(*descriptors)..),
                 _ => None,
             };
-            data.len() < 2 || complete(total) && (data.len() < total || pages.is_some_and(are_mode_pages))
+            let protected = data.get(if ten { 3 } else { 2 }).map(|parameter| parameter & WP != 0);
+            let told = protected.is_none_or(|told| unit.is_none_or(|unit| unit.read_only == told));
+            told && (data.len() < 2 || complete(total) && (data.len() < total || pages.is_some_and(are_mode_pages)))
         }
         Expect::Sense { descriptor } => {
             let format = if descriptor { 0x72 } else { 0x70 };

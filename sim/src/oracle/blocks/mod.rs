@@ -27,7 +27,7 @@ use findings::Findings;
 use op::{Kind, Timeline};
 
 /// Everything that is wrong with `history`. Rules: B1 to B8, T7 for a second status, H1 for a history that is itself
-/// broken (a fault of the simulator), T11 for what START STOP UNIT does not allow.
+/// broken (a fault of the simulator), T11 for what START STOP UNIT and write protection do not allow.
 #[must_use]
 pub fn check_history(history: &History) -> Vec<Finding> {
     let mut timeline = Timeline::of(history);
@@ -51,10 +51,13 @@ pub fn check_history(history: &History) -> Vec<Finding> {
     findings.finish()
 }
 
-/// GOOD for blocks that do not exist, and more data than the command asked for.
+/// GOOD for blocks that do not exist, or for a WRITE to what takes none, and more data than the command asked for.
 fn check_bounds(history: &History, timeline: &Timeline, findings: &mut Findings) {
     for op in timeline.ops.iter().filter(|op| op.ending == op::Ending::Good) {
         let sectors = op.unit.map(|unit| history.units[unit].blocks * op::sectors_per_block(&history.units[unit]));
+        if op.protected {
+            findings.add("T11", op.id.0, 0, || format!("op {} wrote to LUN {}, which is read-only", op.id.0, op.lun));
+        }
         let kind = matches!(op.kind, Kind::Read | Kind::Write { .. } | Kind::Synchronize);
         if kind && op.last > sectors.unwrap_or(0) {
             findings.add("B3", op.id.0, 0, || {

@@ -158,7 +158,14 @@ impl Model {
     }
 
     fn history(self) -> History {
-        let unit = Unit { lun: 0, block_bytes: 512, blocks: SECTORS as u64, write_cache: true, nullio: false };
+        let unit = Unit {
+            lun: 0,
+            block_bytes: 512,
+            blocks: SECTORS as u64,
+            write_cache: true,
+            nullio: false,
+            read_only: false,
+        };
         History { units: vec![unit], events: self.events }
     }
 }
@@ -230,7 +237,7 @@ fn history_of_fifteen_hundred_long_commands_is_judged_sector_by_sector() {
             Event::Return { op: OpId(op), outcome: Outcome::Good { sectors: vec![sector] } },
         ]
     };
-    let unit = Unit { lun: 0, block_bytes: 512, blocks: 8_192, write_cache: true, nullio: false };
+    let unit = Unit { lun: 0, block_bytes: 512, blocks: 8_192, write_cache: true, nullio: false, read_only: false };
     let mut history = History { units: vec![unit], events };
     assert_eq!(check_history(&history), vec![]);
     history.events.extend(read(2_000, Sector::Zero));

@@ -73,6 +73,8 @@ pub(super) struct Op {
     pub(super) ending: Ending,
     /// When GOOD arrived, which may be after its end (in flight when the target died); otherwise `Moment::MAX`.
     pub(super) good_at: Moment,
+    /// A WRITE of blocks to a logical unit that takes none: it has no effect, so that its stamp on any block is a failure.
+    pub(super) protected: bool,
     /// Power losses before it was sent.
     pub(super) epoch: usize,
     /// Position of its `Return` among the events.
@@ -187,7 +189,10 @@ impl Timeline {
 
     fn sent(&self, history: &History, id: OpId, nexus: Nexus, lun: u16, action: &Action, start: Moment) -> Op {
         let unit = unit_of(&history.units, lun);
+        let read_only = unit.is_some_and(|unit| history.units[unit].read_only);
+        let protected = read_only && matches!(*action, Action::Write { blocks: 1.., .. });
         let (kind, lba, blocks) = match *action {
+            Action::Write { .. } if read_only => (Kind::Other, 0, 0),
             Action::Read { lba, blocks } => (Kind::Read, lba, u64::from(blocks)),
             Action::Write { lba, blocks, fua } => (Kind::Write { fua }, lba, u64::from(blocks)),
             Action::Synchronize { lba, blocks, immediate: false } => {
@@ -221,6 +226,7 @@ impl Timeline {
             end: Moment::MAX,
             ending: Ending::Unknown,
             good_at: Moment::MAX,
+            protected,
             epoch: self.power_losses.len(),
             returned: None,
         }

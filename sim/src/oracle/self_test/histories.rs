@@ -4,7 +4,7 @@ use crate::history::Sector::{Foreign, Garbage, Zero};
 use crate::history::{Action, Event, Nexus, OpId};
 
 use super::Case;
-use super::story::{LARGE, NULLIO, Story, THROUGH, by};
+use super::story::{LARGE, NULLIO, PROTECTED, Story, THROUGH, by};
 
 /// All of them.
 pub(super) fn cases() -> Vec<Case<Story>> {
@@ -18,6 +18,7 @@ pub(super) fn cases() -> Vec<Case<Story>> {
     cases.extend(failed_flushes());
     cases.extend(comparisons());
     cases.extend(stops());
+    cases.extend(write_protection());
     cases
 }
 
@@ -31,6 +32,19 @@ fn good(name: &'static str, input: Story) -> Case<Story> {
 
 fn bad(rule: &'static str, name: &'static str, input: Story) -> Case<Story> {
     Case { name, breaks: Some(rule), input }
+}
+
+fn write_protection() -> Vec<Case<Story>> {
+    vec![
+        good(
+            "a unit that is read-only refuses a write",
+            story().on(PROTECTED).write(1, 5).refused(1).looked(2, 5, Zero),
+        ),
+        good("a write of no blocks changes nothing", story().on(PROTECTED).write_blocks(1, 5, 0).good(1)),
+        bad("T11", "a unit that is read-only takes a write", story().on(PROTECTED).wrote(1, 5)),
+        bad("B4", "a write that it refused shows", story().on(PROTECTED).write(1, 5).refused(1).looked(2, 5, by(1))),
+        bad("B4", "a write that was given up shows on it", story().on(PROTECTED).write(1, 5).looked(2, 5, by(1))),
+    ]
 }
 
 fn registers() -> Vec<Case<Story>> {

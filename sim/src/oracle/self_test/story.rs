@@ -10,6 +10,8 @@ pub(crate) const LARGE: u16 = 1;
 pub(crate) const THROUGH: u16 = 2;
 /// Stores nothing.
 pub(crate) const NULLIO: u16 = 3;
+/// Read-only.
+pub(crate) const PROTECTED: u16 = 4;
 
 /// A history that is being written.
 #[derive(Default, Debug)]
@@ -106,6 +108,11 @@ impl Story {
         self.ended(op, Outcome::Check { key: 2, code: 0x0402 })
     }
 
+    /// CHECK CONDITION, DATA PROTECT: it is read-only.
+    pub(crate) fn refused(self, op: u64) -> Self {
+        self.ended(op, Outcome::Check { key: 7, code: 0x2700 })
+    }
+
     /// START STOP UNIT is sent to stop, and flushes.
     pub(crate) fn spin_down(self, op: u64) -> Self {
         self.send(op, Action::StartStop { start: false, flushes: true })
@@ -170,13 +177,21 @@ impl Story {
 
     /// The whole history.
     pub(crate) fn history(&self) -> History {
-        let unit = |lun, block_bytes, write_cache, nullio| Unit { lun, block_bytes, blocks: 64, write_cache, nullio };
+        let unit = |lun, block_bytes, write_cache, nullio| Unit {
+            lun,
+            block_bytes,
+            blocks: 64,
+            write_cache,
+            nullio,
+            read_only: lun == PROTECTED,
+        };
         History {
             units: vec![
                 unit(CACHED, 512, true, false),
                 unit(LARGE, 4_096, true, false),
                 unit(THROUGH, 512, false, false),
                 unit(NULLIO, 512, false, true),
+                unit(PROTECTED, 512, false, false),
             ],
             events: self.events.clone(),
         }
