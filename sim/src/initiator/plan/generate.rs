@@ -49,8 +49,12 @@ impl InitiatorPlan {
             steps: Vec::new(),
         };
         if hostile {
-            let attacks = attacks(draws, commands.div_ceil(10));
+            let mut attacks = attacks(draws, commands.div_ceil(10));
             let lun = draws.pick(luns).lun;
+            // Most stops come early, when the others are at work.
+            if let Some(first) = attacks.first_mut().filter(|_| draws.chance(1, 8)) {
+                first.attack = Attack::AbortFlood;
+            }
             return Self { hostile: Some(HostilePlan { lun, attacks }), discovery: false, ..plan };
         }
         let workload = Workload::new(draws, luns, index);
