@@ -709,7 +709,107 @@ pub enum Attack {
     UnsolicitedOdd,
 }
 
+/// What attacks are about. A hostile initiator knows those of some groups only.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum AttackGroup {
+    /// CmdSN, StatSN, tags, DataSN and offsets.
+    Numbers,
+    /// Segments, bursts and expected lengths.
+    Lengths,
+    /// PDUs at a moment that is not theirs.
+    Order,
+    /// Logins, keys and text.
+    Login,
+    /// Commands and task management functions.
+    Scsi,
+    /// Too slowly, too fast, or not at all.
+    Pace,
+}
+
+impl AttackGroup {
+    /// All of them.
+    pub const ALL: [Self; 6] = [Self::Numbers, Self::Lengths, Self::Order, Self::Login, Self::Scsi, Self::Pace];
+}
+
 impl Attack {
+    /// Its group.
+    #[must_use]
+    pub fn group(self) -> AttackGroup {
+        match self {
+            Self::CommandAboveWindow
+            | Self::CommandBelowWindow
+            | Self::CommandTwice
+            | Self::CommandGap
+            | Self::CommandsBackward
+            | Self::StatusAhead
+            | Self::TagReused
+            | Self::TransferTagWrong
+            | Self::TransferTagStale
+            | Self::DataNumberGap
+            | Self::OffsetBeyond
+            | Self::OffsetOverlap
+            | Self::OffsetBackward => AttackGroup::Numbers,
+            Self::SegmentTooLong
+            | Self::AhsLies
+            | Self::ExpectsLess
+            | Self::ImmediateTooLong
+            | Self::BurstTooLong
+            | Self::FinalMissing
+            | Self::FinalEarly
+            | Self::UnsolicitedOdd => AttackGroup::Lengths,
+            Self::DataWithoutCommand
+            | Self::UnsolicitedForbidden
+            | Self::DataAfterAbort
+            | Self::DataBehindWrite
+            | Self::DataBehindGap
+            | Self::DataWhileDormant
+            | Self::DataOfRefused
+            | Self::DataOfAborted
+            | Self::AnswerToNothing
+            | Self::Snack
+            | Self::OpcodeUnknown
+            | Self::OpcodeOfTarget
+            | Self::MisplacedFlood => AttackGroup::Order,
+            Self::CommandInLogin
+            | Self::LoginAgain
+            | Self::LogoutElsewhere
+            | Self::Garbage
+            | Self::Http
+            | Self::Tls
+            | Self::BeforeLogin
+            | Self::LoginHalf
+            | Self::LoginEndless
+            | Self::KeyTooLong
+            | Self::KeyTwice
+            | Self::TextMalformed
+            | Self::StageIllegal
+            | Self::SessionUnknown
+            | Self::TargetUnknown
+            | Self::NameMissing
+            | Self::NameOdd
+            | Self::OfferOdd
+            | Self::KeyOutOfPlace
+            | Self::VersionOther
+            | Self::SecondConnection
+            | Self::DiscoveryForeign
+            | Self::UnknownKeys
+            | Self::TextFlood
+            | Self::TextEmpty
+            | Self::TextBounds => AttackGroup::Login,
+            Self::FunctionUnknown | Self::AbortUnsent | Self::AbortConfirmed | Self::AbortFlood | Self::CommandOdd => {
+                AttackGroup::Scsi
+            }
+            Self::Slow
+            | Self::NeverReads
+            | Self::HoldsData
+            | Self::GreedyWrites
+            | Self::TrickledData
+            | Self::PduDribbled
+            | Self::ImmediateFlood
+            | Self::OpenAndDrop => AttackGroup::Pace,
+        }
+    }
+
     /// All of them, in order.
     pub const ALL: &[Self] = &[
         Self::CommandAboveWindow,

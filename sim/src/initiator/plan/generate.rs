@@ -1,8 +1,8 @@
 //! Draws a plan from the seed.
 
 use super::{
-    Attack, AttackStep, Attribute, CdbSize, Direction, Hangup, HostilePlan, InitiatorPlan, Keys, LoginStyle, Step,
-    Timeouts, Verb,
+    Attack, AttackGroup, AttackStep, Attribute, CdbSize, Direction, Hangup, HostilePlan, InitiatorPlan, Keys,
+    LoginStyle, Step, Timeouts, Verb,
 };
 use crate::history::Unit;
 use crate::random::Draws;
@@ -530,8 +530,10 @@ fn insert(steps: &mut Vec<Step>, at: usize, attribute: Attribute, immediate: boo
 }
 
 fn attacks(draws: &mut Draws, count: usize) -> Vec<AttackStep> {
-    // Swarm: one hostile initiator knows some of the attacks, not all.
-    let known: Vec<Attack> = Attack::ALL.iter().copied().filter(|_| draws.chance(1, 2)).collect();
+    // Swarm: one hostile initiator knows some groups, and some of the attacks of each.
+    let groups: Vec<AttackGroup> = AttackGroup::ALL.into_iter().filter(|_| draws.chance(2, 3)).collect();
+    let known = |attack: &Attack| draws.chance(1, 2) && groups.contains(&attack.group());
+    let known: Vec<Attack> = Attack::ALL.iter().copied().filter(known).collect();
     let known = if known.is_empty() { Attack::ALL.to_vec() } else { known };
     (0..count as u32)
         .map(|id| AttackStep { id, amount: draws.below(1 << 16) as u32, attack: *draws.pick(&known) })
