@@ -181,12 +181,12 @@ fn count(by_unit: &RefCell<BTreeMap<u16, usize>>, lun: u16) -> usize {
 #[cfg(test)]
 mod tests {
     use std::pin::pin;
-    use std::task::{Context, Poll, Waker};
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::task::{Context, Poll, Wake, Waker};
 
     use super::*;
-    use crate::env::Runtime;
     use crate::limits::Limits;
-    use crate::testing::TestRuntime;
 
     /// A queue for two logical units.
     fn queue<T>(work_queue_tasks: u32, workers: u32) -> WorkQueue<T> {
@@ -263,20 +263,24 @@ mod tests {
     }
 
     #[test]
-    fn worker_that_waits_learns_of_a_task_that_was_passed_over() {
-        let runtime = TestRuntime::new(0);
-        let queue = Rc::new(queue(8, 2));
+    fn worker_that_waits_is_woken_for_a_task_that_was_passed_over() {
+        struct Woken(AtomicBool);
+        impl Wake for Woken {
+            fn wake(self: Arc<Self>) {
+                self.0.store(true, Ordering::Relaxed);
+            }
+        }
+        let queue = queue(8, 2);
         queue.push(0, 'a', false).expect("there is room");
         queue.push(0, 'b', false).expect("there is room");
         assert_eq!(pop(&queue), Some((0, 'a')));
-        let taken = Rc::new(Cell::new(None));
-        let (worker, note) = (queue.clone(), taken.clone());
-        runtime.spawn(async move { note.set(worker.pop().await) });
-        runtime.settle();
-        assert_eq!(taken.take(), None, "the logical unit has its share");
+        let woken = Arc::new(Woken(AtomicBool::new(false)));
+        let waker = Waker::from(woken.clone());
+        let (mut context, mut worker) = (Context::from_waker(&waker), pin!(queue.pop()));
+        assert_eq!(worker.as_mut().poll(&mut context), Poll::Pending, "the logical unit has its share");
         queue.disown(0);
-        runtime.settle();
-        assert_eq!(taken.take(), Some((0, 'b')));
+        assert!(woken.0.load(Ordering::Relaxed));
+        assert_eq!(worker.as_mut().poll(&mut context), Poll::Ready(Some((0, 'b'))));
     }
 
     #[test]
