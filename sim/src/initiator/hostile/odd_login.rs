@@ -89,7 +89,8 @@ const OFFERS: [(&str, &str, &[&str]); 44] = [
     ("MaxBurstLength", "1e3", &["Reject"]),
     ("MaxBurstLength", "512~1024", &["Reject"]),
     ("MaxBurstLength", "0x200", &["512"]),
-    ("MaxBurstLength", "0X400", &["1024"]),
+    // The target's own may be the smaller one.
+    ("MaxBurstLength", "0X400", &["1024", "512"]),
     ("FirstBurstLength", "0", &["Reject"]),
     ("FirstBurstLength", "1024~512", &["Reject"]),
     ("MaxConnections", "0", &["Reject"]),
