@@ -207,7 +207,8 @@ pub enum Event {
         /// The logical unit.
         lun: Lun,
     },
-    /// A limit was met and something else was answered BUSY or Reject for it.
+    /// A limit was met, and something was answered BUSY or Reject for it: not a task before it was carried out, which
+    /// [`Event::TaskRefused`] tells.
     LimitMet {
         /// Which limit of [`crate::limits::Limits`].
         limit: &'static str,

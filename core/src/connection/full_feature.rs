@@ -250,7 +250,7 @@ impl<R: Runtime> Driver<R> {
             },
             Opcode::TEXT_REQUEST if bytes > limits.text_bytes => {
                 limits.marks.text_bytes.meet();
-                Sink::Reject(Reject::NEGOTIATION_RESET)
+                Sink::Reject(Reject::LONG_OPERATION_REJECT)
             }
             // What waits for a gap is kept outside the pool: only a little of it. The rest counts as not received.
             Opcode::NOP_OUT | Opcode::TEXT_REQUEST if bytes > HELD_BYTES_MAX && self.is_ahead(bhs) => Sink::Ignore,

@@ -118,7 +118,7 @@ impl Open {
         let too_many = self.requests > limits.text_exchanges;
         if too_many || self.text_bytes > limits.text_bytes {
             if too_many { &limits.marks.text_exchanges } else { &limits.marks.text_bytes }.meet();
-            return Err(rejected(Reject::NEGOTIATION_RESET, "a text exchange that is too long"));
+            return Err(rejected(Reject::LONG_OPERATION_REJECT, "a text exchange that is too long"));
         }
         limits.marks.text_exchanges.reach(self.requests as usize);
         limits.marks.text_bytes.reach(self.text_bytes);
@@ -162,18 +162,18 @@ impl Open {
             let limits = context.identity.limits;
             if self.seen.len() >= limits.text_keys {
                 limits.marks.text_keys.meet();
-                return Err(rejected(Reject::NEGOTIATION_RESET, "too many keys"));
+                return Err(rejected(Reject::LONG_OPERATION_REJECT, "too many keys"));
             }
             if !self.seen.insert(name.to_owned()) {
                 return Err(rejected(Reject::PROTOCOL_ERROR, "a key came twice"));
             }
             limits.marks.text_keys.reach(self.seen.len());
-            self.on_pair(context, name, value);
+            self.on_pair(context, name, value)?;
         }
         Ok(())
     }
 
-    fn on_pair(&mut self, context: &TextContext<'_>, name: &str, value: &str) {
+    fn on_pair(&mut self, context: &TextContext<'_>, name: &str, value: &str) -> Result<(), ProtocolError> {
         match Key::from_name(name).map(|key| (key, key.usage())) {
             None => self.outbound.push(name, "NotUnderstood"),
             Some((Key::SendTargets, _)) => {
@@ -181,11 +181,12 @@ impl Open {
             }
             Some((Key::MaxRecvDataSegmentLength, _)) => match number(value, BYTES_RANGE) {
                 Some(bytes) => self.declared = Some(bytes),
-                None => self.outbound.push(name, "Reject"),
+                None => return Err(rejected(Reject::PROTOCOL_ERROR, "a declared value out of range")),
             },
             Some((_, Use::Always)) => {}
             Some(_) => self.outbound.push(name, "Reject"),
         }
+        Ok(())
     }
 }
 
@@ -345,7 +346,8 @@ mod tests {
             panic!("expected a reply, got {action:?}")
         };
         assert!(max_send_data_segment_bytes == Some(4096) && data.is_empty());
-        assert_eq!(t.ask("MaxRecvDataSegmentLength=1\0"), b"MaxRecvDataSegmentLength=Reject\0");
+        let refused = t.send(FINAL, 1, Ttt::NONE, "MaxRecvDataSegmentLength=1\0");
+        assert_eq!(reason(refused), Reject::PROTOCOL_ERROR);
     }
 
     #[test]
@@ -366,14 +368,14 @@ mod tests {
     fn exchange_is_bounded_in_bytes_keys_and_requests() {
         let mut bytes = Transcript::new(Asker::Normal(0), 1);
         bytes.limits = Bounds::new(Limits { text_bytes: 4, ..Limits::default() });
-        assert_eq!(reason(bytes.send(FINAL, 1, Ttt::NONE, "X-a=1\0")), Reject::NEGOTIATION_RESET);
+        assert_eq!(reason(bytes.send(FINAL, 1, Ttt::NONE, "X-a=1\0")), Reject::LONG_OPERATION_REJECT);
         let mut keys = Transcript::new(Asker::Normal(0), 1);
         keys.limits = Bounds::new(Limits { text_keys: 1, ..Limits::default() });
-        assert_eq!(reason(keys.send(FINAL, 1, Ttt::NONE, "X-a=1\0X-b=1\0")), Reject::NEGOTIATION_RESET);
+        assert_eq!(reason(keys.send(FINAL, 1, Ttt::NONE, "X-a=1\0X-b=1\0")), Reject::LONG_OPERATION_REJECT);
         let mut requests = Transcript::new(Asker::Normal(0), 1);
         requests.limits = Bounds::new(Limits { text_exchanges: 2, ..Limits::default() });
         let ttt = open_ttt(requests.send(CONTINUED, 1, Ttt::NONE, ""));
         let ttt = open_ttt(requests.send(CONTINUED, 1, ttt, ""));
-        assert_eq!(reason(requests.send(CONTINUED, 1, ttt, "")), Reject::NEGOTIATION_RESET);
+        assert_eq!(reason(requests.send(CONTINUED, 1, ttt, "")), Reject::LONG_OPERATION_REJECT);
     }
 }

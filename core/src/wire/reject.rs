@@ -35,10 +35,8 @@ impl Reject {
     pub const INVALID_DATA_ACK: u8 = 0x08;
     /// Reason: a field has an illegal value.
     pub const INVALID_PDU_FIELD: u8 = 0x09;
-    /// Reason: out of Target Transfer Tags; try again later.
+    /// Reason: there is no room for so long a negotiation. (0x0b, of older targets, must not be used any more.)
     pub const LONG_OPERATION_REJECT: u8 = 0x0a;
-    /// Reason: the negotiation is void; start anew.
-    pub const NEGOTIATION_RESET: u8 = 0x0b;
     /// Reason: the initiator was asked to log out.
     pub const WAITING_FOR_LOGOUT: u8 = 0x0c;
 
@@ -53,7 +51,7 @@ impl Reject {
             Self::IMMEDIATE_COMMAND_REJECT => "a PDU was rejected: too many immediate commands",
             Self::TASK_IN_PROGRESS => "a PDU was rejected: its tag is in use",
             Self::INVALID_PDU_FIELD => "a PDU was rejected: a field is wrong",
-            Self::NEGOTIATION_RESET => "a PDU was rejected: the negotiation starts anew",
+            Self::LONG_OPERATION_REJECT => "a PDU was rejected: its negotiation is too long",
             Self::WAITING_FOR_LOGOUT => "a PDU was rejected: after a logout",
             _ => "a PDU was rejected",
         }

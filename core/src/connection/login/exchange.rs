@@ -129,7 +129,7 @@ impl Exchange {
         };
         let usage = key.usage();
         if is_answer(value) {
-            // The initiator may say so of a key that we sent, not offer it.
+            // The initiator may say so of a key that we sent, not offer it. (It should understand ours; some do not.)
             return if usage == Use::TargetOnly { Ok(()) } else { Err(initiator_error("a reserved word as an offer")) };
         }
         match (usage, stage) {
@@ -145,8 +145,7 @@ impl Exchange {
                 } else {
                     negotiate(&mut self.agreed, ours, key, value)
                 };
-                say(name, answer, answers);
-                Ok(())
+                say(name, answer, answers)
             }
             _ => Err(initiator_error("a key out of its place")),
         }
@@ -154,12 +153,14 @@ impl Exchange {
 }
 
 /// Adds an answer to `answers`.
-fn say(name: &str, answer: Answer, answers: &mut TextBuilder) {
+fn say(name: &str, answer: Answer, answers: &mut TextBuilder) -> Result<(), ProtocolError> {
     match answer {
         Answer::Value(value) => answers.push(name, &value),
         Answer::Reject => answers.push(name, "Reject"),
         Answer::Silence => {}
+        Answer::Failure => return Err(initiator_error("a declared value out of range")),
     }
+    Ok(())
 }
 
 /// The words that answer an offer and never make one (RFC 7143, section 6.2).

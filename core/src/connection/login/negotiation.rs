@@ -17,6 +17,8 @@ pub enum Answer {
     Silence,
     /// The value is not one that the key can have. What held before still holds.
     Reject,
+    /// The key was a declaration that cannot be taken: the negotiation has failed (RFC 7143, section 7.10).
+    Failure,
 }
 
 /// Takes an operational key's `value` into `agreed` and says what to answer. Keys that are no operational ones get
@@ -73,7 +75,7 @@ pub fn number<T: TryFrom<u64> + PartialOrd>(text: &str, range: RangeInclusive<T>
 
 /// MaxRecvDataSegmentLength of the peer: a declaration.
 fn declare_segment(agreed: &mut Negotiated, value: &str) -> Answer {
-    let Some(bytes) = number(value, BYTES_RANGE) else { return Answer::Reject };
+    let Some(bytes) = number(value, BYTES_RANGE) else { return Answer::Failure };
     let ignored = crate::planted!(SegmentLimitIgnored);
     agreed.max_send_data_segment_bytes = if ignored { 256 * 1024 } else { bytes };
     Answer::Silence

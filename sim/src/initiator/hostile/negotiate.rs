@@ -24,9 +24,12 @@ const SEGMENT_BYTES: u32 = 1_024;
 /// More than the target keeps of what waits for a gap in CmdSN, in bytes.
 const HELD_BYTES: usize = 5_000;
 
+/// Kinds of this attack.
+const KINDS: u32 = 12;
+
 /// One request whose text is whole, and what is said to its key; `None`: nothing. `T` stands for the target's name, `t` for
 /// the same in other letters.
-const QUESTIONS: [(&str, &str, Option<&str>); 15] = [
+const QUESTIONS: [(&str, &str, Option<&str>); 12] = [
     ("SendTargets", "", Some("T")),
     ("SendTargets", "T", Some("T")),
     ("SendTargets", "t", Some("T")),
@@ -34,9 +37,6 @@ const QUESTIONS: [(&str, &str, Option<&str>); 15] = [
     ("SendTargets", "all", None),
     ("SendTargets", "iqn.2026-11.com.example:other", None),
     ("MaxRecvDataSegmentLength", "512", None),
-    ("MaxRecvDataSegmentLength", "511", Some("Reject")),
-    ("MaxRecvDataSegmentLength", "0x1000000", Some("Reject")),
-    ("MaxRecvDataSegmentLength", "", Some("Reject")),
     ("InitiatorAlias", "late", None),
     ("MaxBurstLength", "512", Some("Reject")),
     ("InitiatorName", "iqn.2026-11.com.example:other", Some("Reject")),
@@ -48,10 +48,10 @@ impl<W: World> Attacker<'_, W> {
     pub(super) async fn negotiate(&mut self, step: &AttackStep) -> Result<(), LinkError> {
         let keys = Keys { max_recv_data_segment_length: Some(SEGMENT_BYTES), ..solicited() };
         let mut peer = self.peer(&keys).await?;
-        let result = match variant(step, 12) {
+        let result = match variant(step, KINDS) {
             0..3 => self.question(&mut peer, step).await,
             3 => self.in_pieces(&mut peer, step).await,
-            4 | 5 => self.foreign_tag(&mut peer, step).await,
+            4 | 5 => self.not_to_be_taken(&mut peer, step).await,
             6 | 7 => self.answer_in_parts(&mut peer, step).await,
             8 => self.too_long(&mut peer, step).await,
             9 | 10 => self.no_text(&mut peer, step).await,
@@ -113,10 +113,17 @@ impl<W: World> Attacker<'_, W> {
         Ok(())
     }
 
-    /// A Target Transfer Tag that was never given, is another negotiation's, or was; a negotiation takes the place of one.
-    async fn foreign_tag(&mut self, peer: &mut Peer<W>, step: &AttackStep) -> Result<(), LinkError> {
+    /// A Target Transfer Tag that was never given, is another negotiation's, or was; a negotiation takes the place of one; a
+    /// declaration that is out of range.
+    async fn not_to_be_taken(&mut self, peer: &mut Peer<W>, step: &AttackStep) -> Result<(), LinkError> {
         let (first, second) = (peer.tag(), peer.tag());
-        let kind = variant(step, 4);
+        let kind = inner(step, 5);
+        if kind == 4 {
+            // No other's tag, but a declaration that cannot be taken: the negotiation has failed (section 7.10).
+            let value = *["511", "0x1000000", ""].get(step.amount as usize / 64 % 3).unwrap_or(&"511");
+            let pair = format!("MaxRecvDataSegmentLength={value}\0").into_bytes();
+            return self.must_reject(peer, step, FINAL, (first, NO_TAG), pair).await;
+        }
         let (mut tag, mut ttt) = (first, step.amount);
         if kind > 0 {
             let answer = exchange(peer, CONTINUES, first, NO_TAG, b"X-odd=1\0".to_vec()).await?;
@@ -136,9 +143,9 @@ impl<W: World> Attacker<'_, W> {
         let tag = peer.tag();
         let answer = exchange(peer, FINAL, tag, NO_TAG, unknown_keys(UNKNOWN_KEYS)).await?;
         let ttt = answer.target_transfer_tag();
-        if answer.continues() && variant(step, 3) == 0 {
+        if answer.continues() && inner(step, 3) == 0 {
             return self.must_reject(peer, step, FINAL, (tag, ttt), b"X-more=1\0".to_vec()).await;
-        } else if answer.continues() && variant(step, 3) == 1 {
+        } else if answer.continues() && inner(step, 3) == 1 {
             return self.must_reject(peer, step, CONTINUES, (tag, ttt), Vec::new()).await;
         }
         let (answer, data) = fetch(peer, FINAL, tag, answer).await?;
@@ -156,11 +163,11 @@ impl<W: World> Attacker<'_, W> {
     /// Text without end: as much as fits a segment, over and over, or too many keys at once.
     async fn too_long(&mut self, peer: &mut Peer<W>, step: &AttackStep) -> Result<(), LinkError> {
         let (tag, mut ttt) = (peer.tag(), NO_TAG);
-        if variant(step, 4) == 0 {
+        if inner(step, 4) == 0 {
             exchange(peer, FINAL, tag, NO_TAG, unknown_keys(MANY_KEYS)).await?;
             return Ok(());
         }
-        let most = if variant(step, 2) == 0 { 8_192 } else { 1 << 18 };
+        let most = if inner(step, 2) == 0 { 8_192 } else { 1 << 18 };
         let piece = vec![b'x'; most.min(peer.target_max_recv as usize)];
         for _ in 0..REQUESTS_MAX {
             let answer = exchange(peer, CONTINUES, tag, ttt, piece.clone()).await?;
@@ -206,6 +213,11 @@ impl<W: World> Attacker<'_, W> {
         peer.ping().await?;
         Ok(())
     }
+}
+
+/// Which of `count` variants of its kind.
+fn inner(step: &AttackStep, count: u32) -> u32 {
+    step.amount / KINDS % count
 }
 
 /// An immediate Text Request and what answers it: a Text Response or a Reject.

@@ -104,6 +104,9 @@ impl<W: World> Attacker<'_, W> {
             }
         };
         peer.send(pdu).await?;
+        if fate == Fate::Rejected {
+            return self.must_be_rejected(peer, step, kind).await;
+        }
         let heard = peer.listen().await;
         let ends = |pdu: &&RawPdu| {
             let status = pdu.opcode() == opcode::SCSI_RESPONSE || pdu.opcode() == opcode::DATA_IN && pdu.has_status();
@@ -118,7 +121,9 @@ impl<W: World> Attacker<'_, W> {
             (Fate::Good, 0x02, Some((key, _))) => key != ILLEGAL_REQUEST,
             (Fate::Good, ..) => true,
             (Fate::Check(..), 0x00, _) => false,
-            (Fate::Check(key, code), 0x02, Some(sense)) if sense.0 == ILLEGAL_REQUEST => sense == (key, code),
+            (Fate::Check(key, code), 0x02, Some(sense)) if sense.0 == ILLEGAL_REQUEST || sense.0 == key => {
+                sense == (key, code)
+            }
             (Fate::Check(..), ..) => true,
         };
         if !fits {
@@ -129,17 +134,38 @@ impl<W: World> Attacker<'_, W> {
         Ok(())
     }
 
+    /// A Reject is there before the answer to a ping that was sent behind what it rejects.
+    async fn must_be_rejected(&self, peer: &mut Peer<W>, step: &AttackStep, kind: usize) -> Result<(), LinkError> {
+        let ping = peer.tag();
+        peer.send(RawPdu::nop_out(0, ping, NO_TAG, Vec::new()).immediate()).await?;
+        loop {
+            let pdu = peer.recv().await?;
+            if pdu.opcode() == opcode::REJECT {
+                return Ok(());
+            }
+            if pdu.opcode() == opcode::NOP_IN && pdu.initiator_task_tag() == ping {
+                self.complain("I9", step, &format!("odd command {kind} was not rejected"));
+                return Ok(());
+            }
+        }
+    }
+
     /// Unsolicited data that may come, but not so: from another offset on, more of them than FirstBurstLength, with another
     /// DataSN, or with more than there are.
     async fn odd_data(&mut self, peer: &mut Peer<W>, step: &AttackStep) -> Result<(), LinkError> {
         let block = peer.unit.block_bytes;
         let kind = variant(step, 4);
-        let blocks = if kind == 3 { 1 } else { 16_384 / block };
+        // What comes is all that there is, were it right: else a target would ask for the rest and never say GOOD.
+        let blocks = match kind {
+            1 => 8_192 / block,
+            0 | 2 => 4_096 / block,
+            _ => 1,
+        };
         let write = peer.open_write(step.amount, blocks, 0x21).await?;
         let (number, data) = match kind {
-            0 => (0, 512..1_024),
+            0 => (0, 512..4_608),
             1 => (0, 0..8_192.min(peer.target_max_recv as usize)),
-            2 => (1, 0..512),
+            2 => (1, 0..4_096),
             _ => (0, 0..(block as usize + 512).min(write.data.len())),
         };
         peer.data(&write, NO_TAG, number, data, true).await?;

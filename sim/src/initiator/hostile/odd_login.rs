@@ -65,8 +65,8 @@ const INTRODUCTIONS: [(&str, &str, u16); 38] = [
 ];
 
 /// An offer in the operational stage, and the answers that it may have, by key (RFC 7143, section 13) and by what goes for
-/// all of them (section 6.2): what is not admissible is rejected.
-const OFFERS: [(&str, &str, &[&str]); 44] = [
+/// all of them (section 6.2): what is not admissible may be rejected, as this target does.
+const OFFERS: [(&str, &str, &[&str]); 41] = [
     ("HeaderDigest", "X-SHA", &["Reject"]),
     ("HeaderDigest", "", &["Reject"]),
     ("HeaderDigest", "none", &["Reject"]),
@@ -106,13 +106,10 @@ const OFFERS: [(&str, &str, &[&str]); 44] = [
     ("iSCSIProtocolLevel", "0", &["0"]),
     ("iSCSIProtocolLevel", "32", &["Reject"]),
     // These are no more (section 13.25).
-    ("OFMarker", "Yes", &["No", "Reject", "NotUnderstood"]),
-    ("IFMarkInt", "1~2", &["Reject", "NotUnderstood"]),
+    ("OFMarker", "Yes", &["No", "Reject"]),
+    ("IFMarkInt", "1~2", &["Reject"]),
     ("maxburstlength", "512", &["NotUnderstood"]),
     ("X-com.example.odd", "Reject", &["NotUnderstood"]),
-    ("MaxRecvDataSegmentLength", "511", &["Reject"]),
-    ("MaxRecvDataSegmentLength", "16777216", &["Reject"]),
-    ("MaxRecvDataSegmentLength", "0x", &["Reject"]),
 ];
 
 /// Login requests that stay in their stage, or leave it.
@@ -123,7 +120,7 @@ const TO_OPERATIONAL: u8 = 0x81;
 /// Keys that come in a stage, at a time or with a word that is not theirs: requests, each with its flags and keys, and the
 /// status of the last one. The names of both sides come with the first, and their values stand for `I` and `T`.
 type Script = (&'static [(u8, &'static [(&'static str, &'static str)])], u16);
-const SCRIPTS: [Script; 33] = [
+const SCRIPTS: [Script; 37] = [
     // Operational keys and those of full feature phase in the security stage.
     (&[(SECURITY, &[("MaxBurstLength", "512")])], INITIATOR_ERROR),
     (&[(SECURITY, &[("HeaderDigest", "None")])], INITIATOR_ERROR),
@@ -146,7 +143,12 @@ const SCRIPTS: [Script; 33] = [
     (&[(OPERATIONAL, &[("HeaderDigest", "NotUnderstood")])], INITIATOR_ERROR),
     (&[(SECURITY, &[("AuthMethod", "Reject")])], INITIATOR_ERROR),
     (&[(SECURITY, &[]), (SECURITY, &[("TargetPortalGroupTag", "NotUnderstood")])], SUCCESS),
+    (&[(SECURITY, &[]), (SECURITY, &[("TargetPortalGroupTag", "Reject")])], SUCCESS),
     (&[(OPERATIONAL, &[]), (OPERATIONAL, &[("TargetAlias", "Irrelevant")])], SUCCESS),
+    // A declaration out of range fails the login (section 7.10).
+    (&[(OPERATIONAL, &[("MaxRecvDataSegmentLength", "511")])], INITIATOR_ERROR),
+    (&[(OPERATIONAL, &[("MaxRecvDataSegmentLength", "16777216")])], INITIATOR_ERROR),
+    (&[(OPERATIONAL, &[("MaxRecvDataSegmentLength", "0x")])], INITIATOR_ERROR),
     // What was said is said again, or otherwise, or too late.
     (&[(SECURITY, &[]), (TO_FULL_FEATURE, &[])], INITIATOR_ERROR),
     (&[(TO_OPERATIONAL, &[]), (TO_FULL_FEATURE, &[("InitiatorName", "I"), ("TargetName", "T")])], SUCCESS),

@@ -28,8 +28,8 @@ const DRIBBLE: Duration = Duration::from_millis(250);
 /// Data of that PDU: more than ever come.
 const DRIBBLED_BYTES: usize = 1_024;
 
-/// So long a FIN may take to the target before the connection is dropped.
-const FIN_TRAVELS: Duration = Duration::from_millis(1);
+/// So long a FIN takes to the target at most, if nothing holds it up, before the connection is dropped.
+const FIN_TRAVELS: Duration = Duration::from_millis(20);
 
 impl<W: World> Attacker<'_, W> {
     pub(super) async fn pace(&mut self, step: &AttackStep) -> Result<(), LinkError> {
@@ -156,6 +156,7 @@ impl<W: World> Attacker<'_, W> {
         let first = peer.open_write(step.amount, blocks, 0xa1).await?;
         let r2t = peer.await_answer(opcode::R2T, first.tag).await?;
         let (tag, start) = (r2t.target_transfer_tag(), r2t.buffer_offset() as usize);
+        let end = start + r2t.desired_length() as usize;
         // The target's time runs while somebody is refused a buffer. So what counts is how long refusals were heard: a world
         // that stands still, and a link that takes nothing meanwhile, are none of it.
         let (mut round, mut refused_for) = (0, Duration::ZERO);
@@ -165,6 +166,10 @@ impl<W: World> Attacker<'_, W> {
                 peer.open_write(step.amount.wrapping_add(number), blocks, 0xa1).await?;
             }
             let at = start + round as usize * DROP_BYTES;
+            if at + DROP_BYTES >= end {
+                // All that was asked for is there.
+                return Ok(());
+            }
             peer.data(&first, tag, round, at..at + DROP_BYTES, false).await?;
             round += 1;
             let heard = peer.attend(stall / ROUNDS).await?;

@@ -52,7 +52,8 @@ impl InitiatorPlan {
             let mut attacks = attacks(draws, commands.div_ceil(10));
             let lun = draws.pick(luns).lun;
             // Most stops come early, when the others are at work.
-            if let Some(first) = attacks.first_mut().filter(|_| draws.chance(1, 8)) {
+            let early = draws.chance(1, 8);
+            if let Some(first) = attacks.first_mut().filter(|_| early) {
                 first.attack = Attack::AbortFlood;
             }
             return Self { hostile: Some(HostilePlan { lun, attacks }), discovery: false, ..plan };
@@ -73,8 +74,8 @@ impl InitiatorPlan {
         let login_ms = *draws.pick(&[500, 3_000, plan.timeouts.login_ms, plan.timeouts.login_ms]);
         let timeouts = Timeouts { login_ms, ..plan.timeouts };
         workload.crowd(draws, &mut steps);
-        workload.nothing(draws, &mut steps);
         let by_connection = draws.chance(1, 8);
+        workload.nothing(draws, &mut steps);
         for step in &mut steps {
             if let Verb::Logout { connection, .. } = &mut step.verb {
                 *connection = by_connection;
