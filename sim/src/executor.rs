@@ -27,6 +27,8 @@ use turns::Turns;
 const TICK_NS: u64 = 1_000;
 /// Task steps without any progress of time that count as a livelock.
 const STEPS_PER_INSTANT_MAX: u64 = 3_000_000;
+/// What the message of the panic begins with that reports one.
+pub const LIVELOCK: &str = "livelock: ";
 /// The prefix of the threads that run seeds; their panics are findings and print nothing.
 const THREAD_PREFIX: &str = "seed-";
 
@@ -401,7 +403,7 @@ impl Clock {
         state.steps_here.set(state.steps_here.get() + 1);
         // Only the step that reaches it fails, so that whoever looks at the panic can still run.
         let livelock = state.steps_here.get() == STEPS_PER_INSTANT_MAX;
-        assert!(!livelock, "livelock: tasks run for ever and no time passes, {task} among them");
+        assert!(!livelock, "{LIVELOCK}tasks run for ever and no time passes; {task} among them");
     }
 
     /// Goes to the next deadline and wakes all that wait for it.

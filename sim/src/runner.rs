@@ -28,7 +28,7 @@ use crate::oracle;
 use crate::plan::{Ending, Plan, TARGET_NAME, UnitPlan};
 use crate::probes::Probes;
 use crate::trace::{Entity, Fact, Trace, Watch};
-use crate::verdict::{Failure, Stats, Verdict};
+use crate::verdict::{Failure, LIVELOCK, Stats, Verdict, WATCHDOG};
 use observers::Observers;
 
 /// Virtual time after which the chaos ends, whatever the initiators have done.
@@ -79,12 +79,22 @@ pub fn run(plan: &Plan, options: Options) -> Verdict {
         }
         Run::new(plan, executor, options.watch).play().await
     });
-    let message = match result {
+    let failure = match result {
         Ok(verdict) => return verdict,
-        Err(Lost::Panic(story)) => story,
-        Err(Lost::Watchdog) => format!("watchdog: the run did not end within {limit:?} of real time"),
+        Err(Lost::Panic(story)) => fallen(&story),
+        Err(Lost::Watchdog) => {
+            Failure { oracle: WATCHDOG, message: format!("the run did not end within {limit:?} of real time") }
+        }
     };
-    Verdict { failures: vec![Failure { oracle: "S6", message }], ..Verdict::default() }
+    Verdict { failures: vec![failure], ..Verdict::default() }
+}
+
+/// What the panic with this story means: an assertion, or the executor has seen that no time passes.
+fn fallen(story: &str) -> Failure {
+    match story.split_once('\n').and_then(|(_, message)| message.strip_prefix(executor::LIVELOCK)) {
+        Some(message) => Failure { oracle: LIVELOCK, message: message.to_owned() },
+        None => Failure { oracle: "S6", message: story.to_owned() },
+    }
 }
 
 /// The planted bug called `name`.
@@ -176,7 +186,8 @@ impl Run {
             Either::Right((story, _)) => Some(story),
         };
         if let Some(story) = panic {
-            self.fail("S6", format!("{story} (in the {})", self.phase.get()));
+            let Failure { oracle, message } = fallen(&story);
+            self.fail(oracle, format!("{message} (in the {})", self.phase.get()));
         }
         self.judge()
     }
@@ -354,5 +365,41 @@ impl Run {
         let at = self.executor.clock().now();
         self.trace.borrow_mut().note(at, Entity::World, &Fact::Failure { oracle, message: &message });
         self.failures.borrow_mut().push(Failure { oracle, message });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+    use std::task::Poll;
+
+    use super::*;
+    use crate::plan::Profile;
+
+    /// A livelock and a run without an end were once told as assertions (S6).
+    #[test]
+    fn livelock_watchdog_and_panic_are_three_rules() {
+        let story = |task: fn() -> Poll<()>| {
+            executor::run_for_test(3, move |executor| async move {
+                executor.spawn(poll_fn(move |cx| {
+                    cx.waker().wake_by_ref();
+                    task()
+                }));
+                executor.panicked().await
+            })
+        };
+        let livelock = fallen(&story(|| Poll::Pending).expect("it is noticed"));
+        let panic = fallen(&story(|| panic!("no livelock: this one")).expect("it is noticed"));
+        let limit = Duration::from_nanos(1);
+        let endless = failure(Options { limit, ..Options::default() });
+        assert_eq!((livelock.oracle, panic.oracle, endless.oracle), ("livelock", "S6", "watchdog"));
+        assert_eq!(livelock.fingerprint(), "livelock tasks run for ever and no time passes");
+        assert_eq!(endless.fingerprint(), "watchdog the run did not end within N of real time");
+        assert!(panic.rule().starts_with("S6 sim/src/runner.rs:"), "{}", panic.rule());
+        assert_eq!((livelock.rule(), endless.rule()), ("livelock".to_owned(), "watchdog".to_owned()));
+    }
+
+    fn failure(options: Options) -> Failure {
+        run(&Plan::generate(0, Profile::Lite), options).failures.remove(0)
     }
 }

@@ -14,7 +14,7 @@ use crate::probes::Probes;
 /// A rule that was broken.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct Failure {
-    /// Which oracle says so ("B5", "I3", "S6", ...).
+    /// Which oracle says so ("B5", "I3", "S6", [`LIVELOCK`], ...).
     pub oracle: &'static str,
     /// What happened.
     pub message: String,
@@ -113,6 +113,12 @@ impl Verdict {
     }
 }
 
+/// The oracle of runs in which tasks run and no time passes.
+pub const LIVELOCK: &str = "livelock";
+/// The oracle of runs that take too long in real time. Their threads never end, and on another machine they might: such a
+/// run is not repeated to make its plan smaller.
+pub const WATCHDOG: &str = "watchdog";
+
 /// Every oracle with what it is about, in a word or two.
 pub const ORACLES: &[(&str, &str)] = &[
     ("B1", "linearizability"),
@@ -151,6 +157,8 @@ pub const ORACLES: &[(&str, &str)] = &[
     ("S7", "determinism"),
     ("S8", "statistics"),
     ("S10", "checker"),
+    (LIVELOCK, "no progress"),
+    (WATCHDOG, "real time"),
     ("H1", "history"),
 ];
 
