@@ -78,11 +78,12 @@ pub struct Plan {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum Profile {
-    /// The reference: 3 initiators, 4 logical units of 4 MiB, about 1,500 commands, about 15 faults.
+    /// The reference: 3 initiators, 4 logical units of 4 MiB, about 1,000 steps (with retries and audits about 2,200
+    /// commands), mostly 15 to 25 faults.
     Full,
-    /// 2 initiators, 4 logical units, about 150 commands, up to 5 faults.
+    /// 2 initiators, 4 logical units of 1 MiB, about 60 steps (about 230 commands), up to 5 faults.
     Lite,
-    /// Anything: 1 to 5 initiators, 1 to 6 logical units, 20 to 1,000 commands, 0 to 50 faults.
+    /// Anything: 1 to 5 initiators, 1 to 6 logical units, 20 to 1,000 steps, 0 to 200 faults.
     Swarm,
 }
 
