@@ -55,8 +55,8 @@ const EXIT_CHECKER: u8 = 44;
 const EXIT_NOT_REACHED: u8 = 45;
 /// Nobody reads what it prints any more: as a shell tells of what SIGPIPE ended.
 const EXIT_UNHEARD: u8 = 141;
-/// It was told to stop, and had found nothing.
-const EXIT_INTERRUPTED: u8 = 130;
+/// It was told to stop, or shards of it are not there; what there is found nothing.
+const EXIT_INCOMPLETE: u8 = 130;
 
 /// Runs the Quintain iSCSI target in a simulated world, seed by seed, with faults.
 #[derive(Parser)]
@@ -360,4 +360,28 @@ fn planted_name(name: &str) -> Result<String, String> {
     }
     let names: Vec<&str> = planted::CATALOGUE.iter().map(|entry| entry.name).collect();
     Err(format!("no planted bug is called that; there are {}", names.join(", ")))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::ValueEnum;
+
+    use super::*;
+
+    /// The help once told other sizes than the table.
+    #[test]
+    fn help_tells_the_sizes_of_profiles_that_the_documentation_tells() {
+        let table = include_str!("../../docs/SIMULATION.md");
+        for profile in Profile::value_variants() {
+            let row = table.lines().find(|line| line.starts_with(&format!("| `{}`", profile.name()))).expect("a row");
+            let value = profile.to_possible_value().expect("it is on the command line");
+            let help = value.get_help().expect("there is help").to_string();
+            let numbers = |text: &str| -> Vec<String> {
+                let parts = text.split(|character: char| !character.is_ascii_digit() && character != ',');
+                parts.map(|part| part.replace(',', "")).filter(|part| !part.is_empty()).collect()
+            };
+            let (row, help) = (numbers(row), numbers(&help));
+            assert!(help.iter().all(|number| row.contains(number)), "{}: {help:?}, {row:?}", profile.name());
+        }
+    }
 }

@@ -16,9 +16,10 @@ mod pauses;
 #[cfg(test)]
 mod tests;
 
+use std::fmt;
 use std::time::{Duration, Instant};
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use toml::Table;
 
 use crate::beginnings::Beginnings;
@@ -61,7 +62,7 @@ pub struct Shrunk {
 }
 
 /// How big a plan is.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Size {
     /// Steps and attacks of all initiators.
     pub operations: usize,
@@ -69,6 +70,15 @@ pub struct Size {
     pub faults: usize,
     /// Initiators.
     pub initiators: usize,
+}
+
+/// "1 operation, 2 faults".
+impl fmt::Display for Size {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let plural = |count| if count == 1 { "" } else { "s" };
+        let &Self { operations, faults, .. } = self;
+        write!(f, "{operations} operation{}, {faults} fault{}", plural(operations), plural(faults))
+    }
 }
 
 impl Size {

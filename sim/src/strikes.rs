@@ -54,7 +54,7 @@ fn check_those(planted: Option<&str>, are_meant: impl Fn(&str) -> bool) -> Resul
     for seed in 0..SEEDS {
         let plan = Plan { planted: planted.map(str::to_owned), ..Plan::generate(seed, Profile::Lite) };
         for fault in &plan.faults {
-            let (name, sign) = (name(&fault.kind), sign(&fault.kind, &plan));
+            let (name, sign) = (kind_name(&fault.kind), sign(&fault.kind, &plan));
             if matches!(sign, Sign::None) || !are_meant(&name) {
                 continue;
             }
@@ -70,7 +70,7 @@ fn check_those(planted: Option<&str>, are_meant: impl Fn(&str) -> bool) -> Resul
 }
 
 /// The kind, with that of a disk's fault.
-fn name(kind: &FaultKind) -> String {
+pub(crate) fn kind_name(kind: &FaultKind) -> String {
     let words = serde_json::to_value(kind).unwrap_or_default();
     let word = |key| words.get(key).and_then(|word| word.as_str()).unwrap_or_default();
     [word("fault"), word("what")].join(" ").trim_end().to_owned()

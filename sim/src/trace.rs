@@ -33,6 +33,14 @@ use crate::plan::Fault;
 use crate::planted::planted;
 use chain::Chain;
 
+/// The hash of a text, of the kind that traces have.
+#[must_use]
+pub fn hash_of(text: &str) -> u128 {
+    let mut chain = Chain::default();
+    chain.write(text.as_bytes());
+    chain.value()
+}
+
 /// Whom an event is about.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Entity {

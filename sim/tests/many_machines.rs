@@ -36,6 +36,10 @@ impl Folder {
     }
 }
 
+fn json(text: &str) -> serde_json::Value {
+    serde_json::from_str(text).expect("it is JSON")
+}
+
 impl Drop for Folder {
     fn drop(&mut self) {
         drop(fs::remove_dir_all(&self.0));
@@ -72,6 +76,36 @@ fn merged_shards_find_what_one_machine_finds() {
     assert_eq!(code, Some(1), "{refused}");
 }
 
+/// Only the first failure was once made small, and no line told how small, nor which plan that is.
+#[test]
+fn each_fingerprint_is_made_small_and_its_line_tells_it_everywhere() {
+    let folder = Folder::new("small");
+    let files = "--json 0.json --junit 0.xml --summary 0.md";
+    let run = "run --profile lite --seeds 40 --planted double-completion --failures 2 --shrink-time 10";
+    let (code, told) = folder.run(&format!("{run} {files}"), &[]);
+    assert_eq!(code, Some(42), "{told}");
+    let lines: Vec<&str> = told.lines().rev().take(2).collect();
+    let found = json(&folder.read("0.json"))["found"].clone();
+    assert_eq!(found.as_object().map(serde_json::Map::len), Some(2), "{found}");
+    let (code, merged) = folder.run("merge 0.json", &[]);
+    assert_eq!((code, merged.lines().rev().take(2).collect::<Vec<_>>()), (Some(42), lines.clone()), "{merged}");
+    for found in found.as_object().expect("it is one").values() {
+        let (seed, small) = (found["seed"].as_str().expect("a seed"), &found["small"]);
+        let plan = format!("repro/{seed}.small.toml");
+        assert_eq!(small["plan"], plan.as_str(), "{found}");
+        assert!(folder.read(&plan).contains("story = "));
+        let line = found["repro"].as_str().expect("a line");
+        let size = format!("{} operation", small["operations"]);
+        assert!(line.contains(&size) && line.ends_with(&format!(": cargo sim repro {plan}")), "{line}");
+        assert!(lines.contains(&line), "{told}");
+        assert!(folder.read("0.md").contains(line));
+        assert!(folder.read("0.xml").contains(&line.replace('&', "&amp;")));
+    }
+    // What is small already stays so.
+    let (_, again) = folder.run(&format!("{run} --resume 0.json"), &[]);
+    assert!(!again.contains("shrunk from") && again.lines().last() == told.lines().last(), "{again}");
+}
+
 #[test]
 fn interrupted_run_keeps_what_it_has_and_goes_on() {
     let folder = Folder::new("resume");
@@ -85,8 +119,8 @@ fn interrupted_run_keeps_what_it_has_and_goes_on() {
     assert_eq!(child.wait().expect("it ends").code(), Some(130));
     let state = folder.read("state.json");
     assert!(state.contains("\"incomplete\":true"), "{state}");
-    let done = state.split_once("\"seeds\":").and_then(|(_, rest)| rest.split_once(',')).expect("a number").0;
-    let more = done.parse::<u64>().expect("a number") + 2;
+    let done = json(&state)["seeds"].as_u64().expect("a number");
+    let more = done + 2;
 
     let (code, told) = folder.run(&format!("run --profile lite --seeds {more} --resume state.json"), &[]);
     assert_eq!(code, Some(0), "{told}");

@@ -1,11 +1,15 @@
 //! `explain`: what a failure needs, part by part.
 
+use super::record::Origin;
+use super::report::plan_banner;
 use super::repro::load;
+use super::shard::Shard;
+use super::shrink::UNREPEATED;
 use super::{EXIT_BUG, EXIT_OK, EXIT_USAGE};
 use crate::plan::Profile;
 use crate::runner::{self, Options};
 use crate::shrink::{Cause, Size, causes};
-use crate::verdict::oracle_name;
+use crate::verdict::{WATCHDOG, oracle_name};
 
 /// Beyond this size every part costs a run that nobody waits for.
 const OPERATIONS_MAX: usize = 100;
@@ -19,11 +23,18 @@ pub(super) fn run(what: &str, profile: Profile, planted: Option<String>, jobs: u
             return EXIT_USAGE;
         }
     };
+    let origin = Origin::here(plan.profile, plan.planted.clone(), plan.seed, Shard::WHOLE);
+    let header = plan_banner(&origin, &plan);
+    println!("{header}");
     let failures = runner::run(&plan, Options::default()).failures;
     let Some(failure) = failures.first() else {
         println!("{what} passes: there is nothing to explain");
         return EXIT_OK;
     };
+    if failure.oracle == WATCHDOG {
+        println!("{what} does not come to its end: {UNREPEATED}");
+        return EXIT_BUG;
+    }
     let operations = Size::of(&plan).operations;
     if operations > OPERATIONS_MAX {
         println!("{what} has {operations} operations; make it smaller first: cargo sim shrink {what}");
@@ -36,6 +47,7 @@ pub(super) fn run(what: &str, profile: Profile, planted: Option<String>, jobs: u
     needed.iter().for_each(|cause| println!("  {}", told(cause)));
     println!("it does not need, one by one:");
     free.iter().for_each(|cause| println!("  {}", told(cause)));
+    println!("{header}");
     EXIT_BUG
 }
 

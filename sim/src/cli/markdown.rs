@@ -1,6 +1,7 @@
 //! A summary in Markdown, as the page of a CI job shows it.
 
 use super::merge::Total;
+use super::probes::missed;
 use super::record::Record;
 use super::report::banner;
 
@@ -15,8 +16,12 @@ pub(super) fn render(records: &[Record]) -> String {
     let mut text = format!("### quintain-sim: {} seeds, {verdict}\n\n", total.outcome.seeds);
     let shown = records.first().map(|record| banner(&record.origin)).unwrap_or_default();
     text.push_str(&format!("{shown}\n\n"));
-    total.missing.iter().for_each(|line| text.push_str(&format!("**{line}**\n\n")));
+    // A shard that tells of itself misses nobody.
+    let absent = total.absent.iter().filter(|_| records.len() > 1);
+    absent.chain(&total.stopped).for_each(|line| text.push_str(&format!("**{line}**\n\n")));
     if total.found.is_empty() {
+        let missed = records.first().map(|record| missed(&record.origin, &total.outcome)).unwrap_or_default();
+        missed.iter().for_each(|line| text.push_str(&format!("**{line}**\n\n")));
         return text;
     }
     text.push_str("| rule | seeds | first seed | what happened |\n| --- | --- | --- | --- |\n");
@@ -36,8 +41,23 @@ fn cell(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::probes::tests::all_but_one;
     use super::super::record::tests::record;
     use super::*;
+    use crate::plan::Profile;
+
+    #[test]
+    fn what_a_result_lacks_is_told() {
+        let mut half = record("0/2", 0, &[]);
+        assert!(!render(&[half.clone()]).contains("missing"), "the others tell of themselves");
+        half.origin.profile = Profile::Full;
+        half.outcome = all_but_one(2_000);
+        half.outcome.incomplete = true;
+        let text = render(&[half.clone(), Record { origin: record("0/3", 1, &[]).origin, ..half }]);
+        assert!(text.contains("**1 of 2 shards are missing: 1**\n"), "{text}");
+        assert!(text.contains("**shard 0/2 was stopped before its end**\n"), "{text}");
+        assert_eq!(text.matches("**never hit (S9): ").count(), 1, "{text}");
+    }
 
     #[test]
     fn row_and_repro_line_of_each_fingerprint() {

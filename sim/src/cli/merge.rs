@@ -4,10 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use super::files::Files;
+use super::probes::judge;
 use super::record::{Found, Outcome, Record};
 use super::report::{banner, summary};
 use super::shard::Shard;
-use super::{EXIT_BUG, EXIT_OK, EXIT_USAGE};
+use super::{EXIT_BUG, EXIT_INCOMPLETE, EXIT_OK, EXIT_USAGE};
 
 /// Merges the records in `paths`, says what they come to and writes `files`; returns the exit code.
 pub(super) fn run(paths: &[PathBuf], files: &Files) -> u8 {
@@ -61,10 +62,12 @@ fn tell(records: &[Record]) -> u8 {
     records.iter().for_each(|record| println!("{}: {} seeds", banner(&record.origin), record.outcome.seeds));
     println!("{} results merged; the time is that of all machines together", records.len());
     println!("{}", summary(&total.outcome));
-    total.missing.iter().for_each(|line| println!("{line}"));
+    total.absent.iter().chain(&total.stopped).for_each(|line| println!("{line}"));
     if total.found.is_empty() {
         println!("all {} seeds passed", total.outcome.seeds);
-        return EXIT_OK;
+        // What is too little in each shard may be enough in all.
+        let code = records.first().map_or(EXIT_OK, |record| judge(&record.origin, &total.outcome));
+        return if total.absent.is_empty() && total.stopped.is_empty() { code } else { EXIT_INCOMPLETE };
     }
     for (fingerprint, found) in &total.found {
         println!("{} seeds failed like {:#x}: {fingerprint}", found.seeds, found.seed);
@@ -83,8 +86,10 @@ pub(super) struct Total {
     pub(super) found: Vec<(String, Found)>,
     /// For each of these the line that does it again.
     pub(super) repro: Vec<String>,
-    /// What should be there and is not, in words.
-    pub(super) missing: Vec<String>,
+    /// Which shards should be there and are not, in words.
+    pub(super) absent: Vec<String>,
+    /// Which ones did not come to their end.
+    pub(super) stopped: Vec<String>,
 }
 
 impl Total {
@@ -114,18 +119,18 @@ impl Total {
         first.sort_by_key(|(_, (place, _, _))| *place);
         let repro = first.iter().map(|(_, (_, found, record))| record.origin.repro(found)).collect();
         let found = first.into_iter().map(|(fingerprint, (_, found, _))| (fingerprint.to_owned(), found)).collect();
-        Self { outcome, found, repro, missing: missing(records) }
+        Self { outcome, found, repro, absent: absent(records), stopped: stopped(records) }
     }
 }
 
-/// Shards of which others of the same run are there. One record by itself misses nothing.
-fn missing(records: &[Record]) -> Vec<String> {
+/// Shards of which others of the same run are there.
+fn absent(records: &[Record]) -> Vec<String> {
     let mut runs: BTreeMap<(u64, u64), BTreeSet<Shard>> = BTreeMap::new();
     for record in records {
         runs.entry((record.origin.seed_base, record.origin.shard.of())).or_default().insert(record.origin.shard);
     }
     let mut lines = Vec::new();
-    for ((_, of), shards) in runs.iter().filter(|_| records.len() > 1) {
+    for ((_, of), shards) in &runs {
         let there: BTreeSet<u64> = shards.iter().map(|shard| shard.number()).collect();
         let gone: Vec<String> =
             (0..*of).filter(|number| !there.contains(number)).map(|number| number.to_string()).collect();
@@ -133,15 +138,21 @@ fn missing(records: &[Record]) -> Vec<String> {
             lines.push(format!("{} of {of} shards are missing: {}", gone.len(), gone.join(", ")));
         }
     }
-    let stopped = records.iter().filter(|record| record.outcome.incomplete);
-    lines.extend(stopped.map(|record| format!("shard {} was stopped before its end", record.origin.shard)));
     lines
+}
+
+fn stopped(records: &[Record]) -> Vec<String> {
+    let stopped = records.iter().filter(|record| record.outcome.incomplete);
+    stopped.map(|record| format!("shard {} was stopped before its end", record.origin.shard)).collect()
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::EXIT_NOT_REACHED;
+    use super::super::probes::tests::all_but_one;
     use super::super::record::tests::record;
     use super::*;
+    use crate::plan::Profile;
 
     fn checked(records: &[Record]) -> Result<(), String> {
         let named: Vec<_> =
@@ -157,7 +168,7 @@ mod tests {
             record("1/2", base, &[(base.wrapping_add(1), "I5", "9 R2Ts")]),
         ];
         let total = Total::of(&found);
-        assert_eq!((total.outcome.seeds, total.missing.len()), (20, 0));
+        assert_eq!((total.outcome.seeds, total.absent.len(), total.stopped.len()), (20, 0, 0));
         let told: Vec<_> = total.found.iter().map(|(name, found)| (name.as_str(), found.seed, found.seeds)).collect();
         assert_eq!(told, [("I5 N R2Ts", u64::MAX - 1, 2), ("B2 x", 3, 1)]);
         assert_eq!(total.repro[1], "cargo sim repro 0x3 --profile lite   # B2 fence");
@@ -189,7 +200,36 @@ mod tests {
     fn shards_that_are_not_there_are_named() {
         let mut early = record("4/5", 0, &[]);
         early.outcome.incomplete = true;
-        let told = Total::of(&[record("0/5", 0, &[]), early]).missing;
-        assert_eq!(told, ["3 of 5 shards are missing: 1, 2, 3", "shard 4/5 was stopped before its end"]);
+        let total = Total::of(&[record("0/5", 0, &[]), early]);
+        assert_eq!(total.absent, ["3 of 5 shards are missing: 1, 2, 3"]);
+        assert_eq!(total.stopped, ["shard 4/5 was stopped before its end"]);
+    }
+
+    /// It once ended as if all had been there.
+    #[test]
+    fn result_without_all_its_shards_is_none() {
+        let all = [record("0/2", 0, &[]), record("1/2", 0, &[])];
+        assert_eq!(tell(&all), EXIT_OK);
+        assert_eq!(tell(&all[1..]), EXIT_INCOMPLETE);
+        let mut stopped = all;
+        stopped[0].outcome.incomplete = true;
+        assert_eq!(tell(&stopped), EXIT_INCOMPLETE);
+        assert_eq!(tell(&[record("1/2", 0, &[(3, "I5", "9 R2Ts")])]), EXIT_BUG, "what was found is more");
+    }
+
+    /// Nobody once judged the probes of a run in shards, each of which is too small for it.
+    #[test]
+    fn probe_that_no_shard_has_hit_fails_all_together() {
+        let half = |shard, seeds| {
+            let mut half = record(shard, 0, &[]);
+            half.origin.profile = Profile::Full;
+            half.outcome = all_but_one(seeds);
+            half
+        };
+        assert_eq!(tell(&[half("0/2", 1_000), half("1/2", 1_000)]), EXIT_NOT_REACHED);
+        assert_eq!(tell(&[half("0/2", 1_000), half("1/2", 999)]), EXIT_OK);
+        let mut stopped = half("1/2", 1_000);
+        stopped.outcome.incomplete = true;
+        assert_eq!(tell(&[half("0/2", 1_000), stopped]), EXIT_INCOMPLETE);
     }
 }

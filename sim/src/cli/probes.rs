@@ -8,7 +8,7 @@ use std::sync::atomic::AtomicBool;
 use serde::{Deserialize, Serialize};
 
 use super::batch::{Batch, sweep};
-use super::record::Outcome;
+use super::record::{Origin, Outcome};
 use super::report::Progress;
 use super::{EXIT_BUG, EXIT_NOT_REACHED, EXIT_OK};
 use crate::buggify::{self, Fires};
@@ -149,34 +149,34 @@ pub(super) fn run(batch: &Batch) -> u8 {
     }
 }
 
-/// Tells how many probes a batch that passed has hit, and which ones it should have; returns the exit code.
-pub(super) fn judge(batch: &Batch, outcome: &Outcome) -> u8 {
+/// Tells how many probes seeds that passed have hit, and which ones they should have; returns the exit code.
+pub(super) fn judge(origin: &Origin, outcome: &Outcome) -> u8 {
     println!("{} hit, {} made", outcome.first_hits.count(), outcome.choices.count());
-    let enough = outcome.seeds >= SEEDS && batch.profile == Profile::Full && batch.planted.is_none();
-    let mut code = EXIT_OK;
-    for entry in outcome.first_hits.never().filter(|_| enough) {
-        println!("never hit (S9): {}: {}", entry.name, entry.moment);
-        code = EXIT_NOT_REACHED;
-    }
-    for entry in outcome.choices.never().filter(|_| enough) {
-        println!("never made (S9): {}: {}", entry.name, entry.choice);
-        code = EXIT_NOT_REACHED;
-    }
-    code
+    let missed = missed(origin, outcome);
+    missed.iter().for_each(|line| println!("{line}"));
+    if missed.is_empty() { EXIT_OK } else { EXIT_NOT_REACHED }
+}
+
+/// A line for each probe and each choice that should have come in that many seeds and did not.
+pub(super) fn missed(origin: &Origin, outcome: &Outcome) -> Vec<String> {
+    let enough = outcome.seeds >= SEEDS && origin.profile == Profile::Full && origin.planted.is_none();
+    let hit = outcome.first_hits.never().map(|entry| format!("never hit (S9): {}: {}", entry.name, entry.moment));
+    let made = outcome.choices.never().map(|entry| format!("never made (S9): {}: {}", entry.name, entry.choice));
+    hit.chain(made).filter(|_| enough).collect()
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
+    use super::super::shard::Shard;
     use super::*;
     use crate::probes::hit;
 
-    fn batch(profile: Profile, planted: Option<&str>) -> Batch {
-        let planted = planted.map(str::to_owned);
-        Batch::first_failure(SEEDS, 0, 1, profile, planted)
+    fn origin(profile: Profile, planted: Option<&str>) -> Origin {
+        Origin::here(profile, planted.map(str::to_owned), 0, Shard::WHOLE)
     }
 
     /// What a batch has shown that hit all probes but the last, each in the seed with its own number, and in later ones.
-    fn all_but_one(seeds: u64) -> Outcome {
+    pub(crate) fn all_but_one(seeds: u64) -> Outcome {
         let mut outcome = Outcome { seeds, ..Outcome::default() };
         for (number, entry) in (1..).zip(&CATALOGUE[..CATALOGUE.len() - 1]) {
             hit(entry.probe);
@@ -218,11 +218,11 @@ mod tests {
 
     #[test]
     fn probe_that_was_never_hit_fails_a_batch_of_enough_full_seeds() {
-        let full = batch(Profile::Full, None);
+        let full = origin(Profile::Full, None);
         assert_eq!(judge(&full, &all_but_one(SEEDS)), EXIT_NOT_REACHED);
         assert_eq!(judge(&full, &all_but_one(SEEDS - 1)), EXIT_OK);
-        assert_eq!(judge(&batch(Profile::Lite, None), &all_but_one(SEEDS)), EXIT_OK);
-        assert_eq!(judge(&batch(Profile::Full, Some("zombie-write")), &all_but_one(SEEDS)), EXIT_OK);
+        assert_eq!(judge(&origin(Profile::Lite, None), &all_but_one(SEEDS)), EXIT_OK);
+        assert_eq!(judge(&origin(Profile::Full, Some("zombie-write")), &all_but_one(SEEDS)), EXIT_OK);
         let mut all = all_but_one(SEEDS);
         hit(CATALOGUE.last().expect("one").probe);
         all.first_hits.note(7, Probes::take());

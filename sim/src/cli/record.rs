@@ -10,6 +10,7 @@ use super::coverage::CellCounts;
 use super::probes::{Choices, FirstHits};
 use super::shard::Shard;
 use crate::plan::{Profile, hexadecimal};
+use crate::shrink::Size;
 use crate::verdict::{Stats, Verdict, oracle_name};
 
 /// A run of many seeds.
@@ -27,6 +28,9 @@ pub(super) struct Record {
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub(super) struct Origin {
     pub(super) version: String,
+    /// "rustc 1.95.0": what built it.
+    #[serde(default)]
+    pub(super) compiler: String,
     /// None without a checkout.
     pub(super) commit: Option<String>,
     pub(super) dirty: bool,
@@ -79,6 +83,19 @@ pub(super) struct Found {
     pub(super) oracle: String,
     /// All that was wrong in the first seed.
     pub(super) stories: Vec<String>,
+    /// What became of its plan.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) small: Option<Small>,
+}
+
+/// The plan of a failure, made small.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub(super) struct Small {
+    /// Its file.
+    pub(super) plan: String,
+    /// What is left in it.
+    #[serde(flatten)]
+    pub(super) size: Size,
 }
 
 impl Origin {
@@ -86,6 +103,7 @@ impl Origin {
         let checkout = Checkout::find();
         Self {
             version: env!("CARGO_PKG_VERSION").to_owned(),
+            compiler: env!("QUINTAIN_COMPILER").to_owned(),
             dirty: checkout.as_ref().is_some_and(|checkout| checkout.dirty),
             commit: checkout.map(|checkout| checkout.commit),
             assertions: cfg!(debug_assertions),
@@ -119,14 +137,19 @@ impl Origin {
         self.commit.as_ref().map(|commit| format!("commit {}{dirty}", &commit[..commit.len().min(12)]))
     }
 
-    /// The one line that does it again.
+    /// The one line that does it again; with the size and the command of the small plan, if there is one.
     pub(super) fn repro(&self, found: &Found) -> String {
-        repro_line(self, &format!("{:#x}", found.seed), &found.oracle)
+        let line = repro_line(self, &format!("{:#x}", found.seed), &found.oracle, None);
+        match &found.small {
+            Some(Small { plan, size }) => format!("{line}, {size}: cargo sim repro {plan}"),
+            None => line,
+        }
     }
 }
 
-/// The line that runs `what`, a seed or a file, again. Only where the commit says it all does it name the commit.
-pub(super) fn repro_line(origin: &Origin, what: &str, oracle: &str) -> String {
+/// The line that runs `what`, a seed or a file, again. Only where the commit says it all does it name the commit. It tells
+/// the size where there is one to tell.
+pub(super) fn repro_line(origin: &Origin, what: &str, oracle: &str, size: Option<Size>) -> String {
     let mut line = match &origin.commit {
         Some(commit) if !origin.dirty => format!("git checkout {} && ", &commit[..commit.len().min(12)]),
         _ => String::new(),
@@ -141,7 +164,8 @@ pub(super) fn repro_line(origin: &Origin, what: &str, oracle: &str) -> String {
             line.push_str(name);
         }
     }
-    format!("{line}   # {oracle} {}", oracle_name(oracle))
+    let size = size.map(|size| format!(", {size}")).unwrap_or_default();
+    format!("{line}   # {oracle} {}{size}", oracle_name(oracle))
 }
 
 impl Outcome {
@@ -161,6 +185,7 @@ impl Outcome {
                 seeds: 0,
                 oracle: first.oracle.to_owned(),
                 stories: verdict.failures.iter().map(ToString::to_string).collect(),
+                small: None,
             };
             self.found.entry(first.fingerprint()).or_insert_with(new).seeds += 1;
         }
@@ -188,9 +213,13 @@ impl Record {
         serde_json::from_str(&text).map_err(|error| format!("{} is not of --json: {error}", path.display()))
     }
 
-    /// Writes it to `path`, whole or not at all.
+    /// Writes it to `path`, whole or not at all. Each failure gets its repro line, for those that read nothing else.
     pub(super) fn write(&self, path: &Path) -> Result<(), String> {
-        let text = serde_json::to_string(self).expect("a record is JSON");
+        let mut json = serde_json::to_value(self).expect("a record is JSON");
+        for (fingerprint, found) in &self.outcome.found {
+            json["found"][fingerprint]["repro"] = self.origin.repro(found).into();
+        }
+        let text = json.to_string();
         let mut beside = path.as_os_str().to_owned();
         beside.push(".new");
         let written = std::fs::write(&beside, text + "\n").and_then(|()| std::fs::rename(&beside, path));
@@ -262,11 +291,32 @@ pub(super) mod tests {
     #[test]
     fn repro_line_names_the_commit_only_where_it_says_all() {
         let mut origin = record("0/1", 0, &[]).origin;
-        assert_eq!(repro_line(&origin, "0x2", "B1"), "cargo sim repro 0x2 --profile lite   # B1 linearizability");
+        assert_eq!(repro_line(&origin, "0x2", "B1", None), "cargo sim repro 0x2 --profile lite   # B1 linearizability");
         origin.commit = Some("3f2a1c9d8e7b6a5f".to_owned());
-        let clean = "git checkout 3f2a1c9d8e7b && cargo sim repro a.toml   # B1 linearizability";
-        assert_eq!(repro_line(&origin, "a.toml", "B1"), clean);
+        let clean = "git checkout 3f2a1c9d8e7b && cargo sim repro a.toml   # B1 linearizability, 1 operation, 2 faults";
+        let size = Some(Size { operations: 1, faults: 2, initiators: 1 });
+        assert_eq!(repro_line(&origin, "a.toml", "B1", size), clean);
         origin.dirty = true;
-        assert_eq!(repro_line(&origin, "a.toml", "B1"), "cargo sim repro a.toml   # B1 linearizability");
+        assert_eq!(repro_line(&origin, "a.toml", "B1", None), "cargo sim repro a.toml   # B1 linearizability");
+    }
+
+    /// It once told neither what the shrinker had left, nor how to run that.
+    #[test]
+    fn repro_line_of_a_failure_that_was_made_small_tells_its_size_and_its_plan() {
+        let mut record = record("0/1", 0, &[(2, "I5", "9 R2Ts")]);
+        let Record { origin, outcome } = &mut record;
+        let found = outcome.found.values_mut().next().expect("there is one");
+        assert_eq!(origin.repro(found), "cargo sim repro 0x2 --profile lite   # I5 R2T");
+        let size = Size { operations: 1, faults: 0, initiators: 1 };
+        found.small = Some(Small { plan: "repro/0x2.small.toml".to_owned(), size });
+        let line = "cargo sim repro 0x2 --profile lite   # I5 R2T, 1 operation, 0 faults: cargo sim repro repro/0x2.small.toml";
+        assert_eq!(origin.repro(found), line);
+        let path = std::env::temp_dir().join(format!("quintain-small-{}.json", std::process::id()));
+        record.write(&path).expect("a place for files");
+        let text = std::fs::read_to_string(&path).expect("it was written");
+        let read = Record::read(&path);
+        std::fs::remove_file(&path).expect("it was written");
+        assert!(text.contains(&format!("\"repro\":\"{line}\"")), "{text}");
+        assert_eq!(read, Ok(record));
     }
 }

@@ -1,6 +1,7 @@
 //! What the user sees: banner, progress, summary.
 
 use std::cell::Cell;
+use std::collections::BTreeSet;
 use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -11,6 +12,8 @@ use super::batch::Batch;
 use super::record::{Origin, Outcome};
 use super::shard::Shard;
 use crate::plan::Plan;
+use crate::strikes::kind_name;
+use crate::trace::hash_of;
 
 /// Time between two lines of progress where there is no terminal.
 const LINE_EVERY: Duration = Duration::from_secs(30);
@@ -20,6 +23,8 @@ const BAR_STEPS: u64 = 1_000;
 /// Who runs what.
 pub(super) fn banner(origin: &Origin) -> String {
     let mut parts = vec![format!("quintain-sim {}", origin.version)];
+    // Results of older versions do not say.
+    parts.extend(Some(origin.compiler.clone()).filter(|compiler| !compiler.is_empty()));
     parts.extend(origin.commit_name());
     parts.push(format!("seeds from {:#x}", origin.seed_base));
     if origin.shard != Shard::WHOLE {
@@ -32,10 +37,15 @@ pub(super) fn banner(origin: &Origin) -> String {
     parts.join(" · ")
 }
 
-/// The banner of one plan: its hash says whether two are the same.
+/// The banner of one plan: its hash, which says whether two are the same, and the kinds of its faults.
 pub(super) fn plan_banner(origin: &Origin, plan: &Plan) -> String {
-    let hash = crc32c::crc32c(plan.to_toml().as_bytes());
-    banner(origin).replacen("seeds from", "seed", 1) + &format!(" · plan {hash:08x}")
+    let hash = hash_of(&plan.to_toml());
+    let kinds: BTreeSet<String> = plan.faults.iter().map(|fault| kind_name(&fault.kind)).collect();
+    let kinds = match kinds.len() {
+        0 => "no faults".to_owned(),
+        _ => format!("faults {}", kinds.into_iter().collect::<Vec<_>>().join(", ")),
+    };
+    banner(origin).replacen("seeds from", "seed", 1) + &format!(" · plan {hash:032x} · {kinds}")
 }
 
 /// A bar on a terminal, a line now and then otherwise.
@@ -82,7 +92,12 @@ impl<'a> Progress<'a> {
         }
         line.push_str(&format!(" seeds, {} a second, ", per_second(outcome.seeds - self.before, elapsed)));
         line.push_str(&failures(outcome));
-        line.push_str(&format!(", {}", outcome.first_hits.count()));
+        line.push_str(&format!(
+            ", {}, {} paths, {} s of virtual time",
+            outcome.first_hits.count(),
+            outcome.paths.len(),
+            outcome.stats.virtual_us / 1_000_000
+        ));
         if let Some(quiet) = self.batch.until_stable {
             line.push_str(&format!(", nothing new in {} of {quiet} seeds", outcome.quiet));
         }
@@ -172,4 +187,46 @@ pub(super) fn save_plan(plan: &Plan) -> std::io::Result<PathBuf> {
     let path = PathBuf::from(format!("repro/{:#x}.toml", plan.seed));
     std::fs::write(&path, plan.to_toml())?;
     Ok(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::disk::{DiskFault, Part};
+    use crate::plan::{Fault, FaultKind, Profile, Trigger};
+
+    #[test]
+    fn banner_of_a_plan_tells_the_compiler_its_hash_and_each_kind_of_fault_once() {
+        let origin = Origin::here(Profile::Lite, None, 7, Shard::WHOLE);
+        let mut plan = Plan { faults: Vec::new(), ..Plan::generate(7, Profile::Lite) };
+        let without = plan_banner(&origin, &plan);
+        assert!(without.ends_with(" · no faults") && without.contains(" · seed 0x7 · "), "{without}");
+        assert!(without.contains(" · rustc 1."), "{without}");
+        let fault = |id, kind| Fault { id, when: Trigger::AtUs(1), since: None, kind };
+        let hang = FaultKind::Disk { lun: 0, how: DiskFault::Hang { part: Part::Flush, count: 1 } };
+        plan.faults = vec![fault(0, hang), fault(1, FaultKind::Swizzle { for_us: 1 }), fault(2, hang)];
+        let with = plan_banner(&origin, &plan);
+        assert!(with.ends_with(" · faults disk hang, swizzle"), "{with}");
+        let hash = |banner: &str| banner.split(" · ").find_map(|part| part.strip_prefix("plan ").map(str::to_owned));
+        assert_eq!(hash(&with).map(|hash| hash.len()), Some(32));
+        assert_ne!(hash(&with), hash(&without));
+    }
+
+    #[test]
+    fn progress_tells_how_much_was_seen_and_simulated() {
+        let batch = Batch::first_failure(40, 0, 1, Profile::Lite, None);
+        let progress = Progress {
+            batch: &batch,
+            bar: None,
+            start: Instant::now(),
+            before: 0,
+            last_line: Cell::new(Instant::now()),
+        };
+        let mut outcome = Outcome { seeds: 10, ..Outcome::default() };
+        outcome.paths.extend([1, 5, 7]);
+        outcome.stats.virtual_us = 90_500_000;
+        let line = progress.line(&outcome, Duration::from_secs(2));
+        assert!(line.starts_with("10 of 40 seeds, 5.0 a second, none failed, 0 of "), "{line}");
+        assert!(line.ends_with(" probes, 3 paths, 90 s of virtual time, 6 s left"), "{line}");
+    }
 }

@@ -9,6 +9,7 @@ use super::shard::Shard;
 use super::{EXIT_BUG, EXIT_NOT_DETERMINISTIC, EXIT_OK, EXIT_USAGE};
 use crate::plan::{Plan, Profile, parse_seed};
 use crate::runner::{self, Options};
+use crate::shrink::Size;
 use crate::verdict::Verdict;
 
 /// Runs the seed or the plan file `what`; returns the exit code.
@@ -44,7 +45,9 @@ pub(super) fn run(what: &str, trace: Option<PathBuf>, profile: Profile, planted:
         println!("passed");
         return EXIT_OK;
     };
-    println!("{}", repro_line(&origin, what, failure.oracle));
+    // The size says something where it is that of a story, and not of all that a seed brings.
+    let size = what.ends_with(".toml").then(|| Size::of(&plan));
+    println!("{}", repro_line(&origin, what, failure.oracle, size));
     EXIT_BUG
 }
 

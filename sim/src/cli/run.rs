@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use clap::Args;
@@ -11,19 +11,22 @@ use signal_hook::flag;
 
 use super::batch::{Batch, Ended, sweep};
 use super::files::Files;
-use super::record::{Found, Origin, Outcome, Record};
+use super::record::{Found, Origin, Outcome, Record, Small};
 use super::report::{Progress, banner, save_plan, stories, summary};
 use super::shard::Shard;
-use super::shrink::shrink_and_keep;
-use super::{Common, EXIT_BUG, EXIT_INTERRUPTED, EXIT_NOT_DETERMINISTIC, EXIT_USAGE, jobs};
+use super::shrink::{UNREPEATED, shrink_and_keep};
+use super::{Common, EXIT_BUG, EXIT_INCOMPLETE, EXIT_NOT_DETERMINISTIC, EXIT_USAGE, jobs};
 use crate::plan::parse_seed;
 use crate::runner::{self, Options};
 use crate::shrink::Budget;
+use crate::verdict::WATCHDOG;
 
 /// Seeds, when nothing says when to stop.
 const SEEDS: u64 = 100;
 /// Fingerprints after which a run that keeps going gives up.
 const FAILURES: usize = 100;
+/// Making the plans of all failures small may take so many times as long as that of one.
+const SHRINKS: u32 = 5;
 /// How often the results so far are saved.
 const SAVE_EVERY: Duration = Duration::from_secs(10);
 
@@ -63,18 +66,18 @@ pub(super) struct Arguments {
     resume: Option<PathBuf>,
     #[command(flatten)]
     files: Files,
-    /// Leave the plan of the first failure as big as it is.
+    /// Leave the plans of failures as big as they are.
     #[arg(long)]
     no_shrink: bool,
-    /// Real time for making it smaller, in seconds.
+    /// Real time for making the first plan of a fingerprint smaller, in seconds; all together take five times as long at most.
     #[arg(long, default_value_t = 60)]
     shrink_time: u64,
     #[command(flatten)]
     common: Common,
 }
 
-/// Runs the batch with banner, progress, files and summary, and makes the plan of the first failure small; returns the
-/// exit code.
+/// Runs the batch with banner, progress, files and summary, and makes the plan of the first failure of each
+/// fingerprint small; returns the exit code.
 pub(super) fn run(arguments: Arguments) -> u8 {
     match Job::new(arguments) {
         Ok(job) => job.run(),
@@ -134,36 +137,66 @@ impl Job {
         let interrupted = interrupted();
         println!("{header}");
         let ended = self.sweep(&interrupted);
-        let kept = self.keep().and_then(|()| self.files.write(std::slice::from_ref(&self.record)));
-        let Record { origin, outcome } = &self.record;
+        // Now, and once more when plans are small: that takes its time.
+        let kept = self.keep();
         println!("{header}");
-        println!("{}", summary(outcome));
+        println!("{}", summary(&self.record.outcome));
         match ended {
             Ended::Interrupted => println!("it was told to stop; --json and --resume keep what it has"),
-            Ended::Stable => println!("the last {} seeds showed nothing new", outcome.quiet),
+            Ended::Stable => println!("the last {} seeds showed nothing new", self.record.outcome.quiet),
             Ended::Done | Ended::Time | Ended::Failures => {}
         }
+        let code = if self.record.outcome.found.is_empty() {
+            println!("all {} seeds passed", self.record.outcome.seeds);
+            let code = super::probes::judge(&self.record.origin, &self.record.outcome);
+            if ended == Ended::Interrupted { EXIT_INCOMPLETE } else { code }
+        } else {
+            self.tell_failures(&interrupted)
+        };
+        let files = || self.keep().and_then(|()| self.files.write(std::slice::from_ref(&self.record)));
+        let kept = kept.and_then(|()| files());
+        let Record { origin, outcome } = &self.record;
+        let found = outcome.in_order(origin.seed_base);
+        found.iter().rev().for_each(|(_, found)| println!("{}", origin.repro(found)));
         if let Err(message) = kept {
             eprintln!("{message}");
             return EXIT_USAGE;
         }
-        let found = outcome.in_order(origin.seed_base);
-        let Some((_, first)) = found.first() else {
-            println!("all {} seeds passed", outcome.seeds);
-            let code = super::probes::judge(&self.batch, outcome);
-            return if ended == Ended::Interrupted { EXIT_INTERRUPTED } else { code };
-        };
+        code
+    }
+
+    /// All that was found, each with its plan, and that made small; returns the exit code.
+    fn tell_failures(&mut self, interrupted: &AtomicBool) -> u8 {
+        let Record { origin, outcome } = &self.record;
         print!("{}", stories(origin, outcome));
+        let found = outcome.in_order(origin.seed_base).into_iter();
+        let found: Vec<(String, Found)> = found.map(|(name, found)| (name.to_owned(), found.clone())).collect();
         found.iter().for_each(|(_, found)| self.save(found.seed));
-        // What differs from run to run cannot be told smaller from gone.
-        let deterministic = first.oracle != "S7";
-        if !deterministic {
-            print!("{}", super::trace::part(&self.batch.plan(first.seed)));
-        } else if ended != Ended::Interrupted {
-            self.shrink(first);
+        let start = Instant::now();
+        for (fingerprint, first) in found.iter().filter(|(_, first)| first.small.is_none()) {
+            if first.oracle == "S7" {
+                // What differs from run to run cannot be told smaller from gone.
+                print!("{}", super::trace::part(&self.batch.plan(first.seed)));
+                continue;
+            }
+            let Some(budget) = self.shrink else { continue };
+            if interrupted.load(Ordering::Relaxed) {
+                break;
+            }
+            if found.len() > 1 {
+                println!("seed {:#x}, {fingerprint}:", first.seed);
+            }
+            let left = (budget.time * SHRINKS).saturating_sub(start.elapsed());
+            if left.is_zero() {
+                println!("no time is left for its plan: cargo sim shrink repro/{:#x}.toml", first.seed);
+                continue;
+            }
+            let small = self.small(first, Budget { time: budget.time.min(left), ..budget });
+            if let Some(found) = self.record.outcome.found.get_mut(fingerprint) {
+                found.small = small;
+            }
         }
-        found.iter().rev().for_each(|(_, found)| println!("{}", origin.repro(found)));
-        if deterministic { EXIT_BUG } else { EXIT_NOT_DETERMINISTIC }
+        if found[0].1.oracle == "S7" { EXIT_NOT_DETERMINISTIC } else { EXIT_BUG }
     }
 
     fn sweep(&mut self, interrupted: &AtomicBool) -> Ended {
@@ -201,17 +234,20 @@ impl Job {
         }
     }
 
-    fn shrink(&self, found: &Found) {
-        let Some(budget) = self.shrink else {
-            return;
-        };
+    /// Makes the plan of a failure small, if that can be.
+    fn small(&self, found: &Found, budget: Budget) -> Option<Small> {
         let plan = self.batch.plan(found.seed);
+        if found.oracle == WATCHDOG {
+            println!("it does not come to its end: {UNREPEATED}");
+            return None;
+        }
         let failures = runner::run(&plan, Options::default()).failures;
         if failures.is_empty() {
             println!("seed {:#x} passes when it runs again", found.seed);
-        } else if let Err(message) = shrink_and_keep(&plan, &failures, None, budget) {
-            println!("{message}");
+            return None;
         }
+        let small = shrink_and_keep(&plan, &failures, None, budget);
+        small.inspect_err(|message| println!("{message}")).ok()
     }
 }
 
@@ -232,7 +268,7 @@ fn interrupted() -> Arc<AtomicBool> {
     let interrupted = Arc::new(AtomicBool::new(false));
     for signal in [SIGINT, SIGTERM] {
         // Without them a signal ends the process as it ever did.
-        drop(flag::register_conditional_shutdown(signal, EXIT_INTERRUPTED.into(), interrupted.clone()));
+        drop(flag::register_conditional_shutdown(signal, EXIT_INCOMPLETE.into(), interrupted.clone()));
         drop(flag::register(signal, interrupted.clone()));
     }
     interrupted

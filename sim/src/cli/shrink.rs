@@ -3,14 +3,17 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use super::record::{Origin, repro_line};
+use super::record::{Origin, Small, repro_line};
 use super::repro::load;
 use super::shard::Shard;
 use super::{EXIT_BUG, EXIT_OK, EXIT_USAGE};
 use crate::plan::{Plan, Profile};
 use crate::runner::{self, Options};
 use crate::shrink::{Budget, Shrunk, Size, shrink};
-use crate::verdict::Failure;
+use crate::verdict::{Failure, WATCHDOG};
+
+/// Why a run that the watchdog ended is not tried in other sizes.
+pub(super) const UNREPEATED: &str = "each smaller one might not either, and none can be stopped";
 
 /// Shrinks the seed or the plan file `what`; returns the exit code.
 pub(super) fn run(what: &str, profile: Profile, planted: Option<String>, out: Option<PathBuf>, budget: Budget) -> u8 {
@@ -33,17 +36,23 @@ fn shrink_what(
         println!("{what} passes: there is nothing to shrink");
         return Ok(EXIT_OK);
     }
-    shrink_and_keep(&plan, &failures, out, budget)?;
+    if failures[0].oracle == WATCHDOG {
+        println!("{what} does not come to its end: {UNREPEATED}");
+        return Ok(EXIT_BUG);
+    }
+    let small = shrink_and_keep(&plan, &failures, out, budget)?;
+    let origin = Origin::here(plan.profile, plan.planted.clone(), plan.seed, Shard::WHOLE);
+    println!("{}", repro_line(&origin, &small.plan, failures[0].oracle, Some(small.size)));
     Ok(EXIT_BUG)
 }
 
-/// Shrinks `plan`, writes what comes of it, and says how to run it.
+/// Shrinks `plan`, writes what comes of it, and says how small it became.
 pub(super) fn shrink_and_keep(
     plan: &Plan,
     failures: &[Failure],
     out: Option<PathBuf>,
     budget: Budget,
-) -> Result<(), String> {
+) -> Result<Small, String> {
     let start = Instant::now();
     let shrunk = shrink(plan, failures, budget);
     let path = out.unwrap_or_else(|| PathBuf::from(format!("repro/{:#x}.small.toml", plan.seed)));
@@ -51,9 +60,7 @@ pub(super) fn shrink_and_keep(
     println!("{}", told(plan, &shrunk, start.elapsed()));
     println!("  {}", shrunk.failures[0]);
     kept.map_err(|error| format!("{} cannot be written: {error}; name another file with --out", path.display()))?;
-    let origin = Origin::here(plan.profile, plan.planted.clone(), plan.seed, Shard::WHOLE);
-    println!("{}", repro_line(&origin, &path.display().to_string(), shrunk.failures[0].oracle));
-    Ok(())
+    Ok(Small { plan: path.display().to_string(), size: Size::of(&shrunk.plan) })
 }
 
 fn keep(shrunk: &Shrunk, path: &Path) -> std::io::Result<()> {
