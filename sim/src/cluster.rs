@@ -504,8 +504,8 @@ fn config(plan: &Plan) -> NodeConfig {
             false => IoMode::WriteThrough,
         },
         block_bytes: unit.block_bytes,
-        scsi_id: format!("sim-{}", unit.lun),
-        serial: format!("SIM{:08}", unit.lun),
+        scsi_id: unit.configured(&plan.target).scsi_id,
+        serial: unit.configured(&plan.target).serial,
     };
     let target = TargetConfig {
         name: TARGET_NAME.to_owned(),

@@ -3,6 +3,7 @@
 //! Every part is drawn from a stream of its own (fault 7, disk 2, initiator 1, ...), so that leaving one out moves no
 //! other draw, neither here nor in the run.
 
+mod configured;
 mod generate;
 mod sparse;
 #[cfg(test)]

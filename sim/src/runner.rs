@@ -144,6 +144,7 @@ impl Run {
         let units = plan.units.iter().map(UnitPlan::unit).collect();
         let mut shared = Shared::new(plan.seed, TARGET_NAME, units);
         shared.pool_share_bytes = plan.target.pool_bytes / plan.target.pool_shares.max(1) as usize;
+        shared.configured = Rc::new(plan.units.iter().map(|unit| (unit.lun, unit.configured(&plan.target))).collect());
         shared.stall_bytes = plan.target.stall_bytes;
         shared.initiator_stall = Duration::from_millis(plan.target.initiator_stall_ms);
         shared.shortest_stall = plan.shortest(plan.target.initiator_stall_ms);

@@ -106,6 +106,14 @@ pub struct Verdict {
 }
 
 impl Verdict {
+    /// What shows that another run of the same plan, which has come to its end as this one has, was another one (S7).
+    #[must_use]
+    pub fn difference(&self, again: &Self) -> Option<Failure> {
+        let hashes = (self.trace_hash, again.trace_hash);
+        let message = || format!("two runs have the hashes {:032x} and {:032x}", hashes.0, hashes.1);
+        (hashes.0 != hashes.1).then(|| Failure { oracle: "S7", message: message() })
+    }
+
     /// Whether nothing was wrong.
     #[must_use]
     pub fn passed(&self) -> bool {

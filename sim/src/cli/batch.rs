@@ -13,7 +13,7 @@ use super::shard::Shard;
 use crate::plan::{Plan, Profile, Schedule};
 use crate::random::Draws;
 use crate::runner::{self, Options};
-use crate::verdict::{Failure, Verdict};
+use crate::verdict::Verdict;
 
 /// One seed in this many is run twice (S7).
 const TWICE_ONE_IN: u64 = 20;
@@ -98,10 +98,8 @@ impl Batch {
         let twice = chosen && verdict.trace_hash != 0;
         if twice {
             let again = runner::run(&plan, Options { limit: Duration::from_secs(240), ..Options::default() });
-            if again.trace_hash != verdict.trace_hash {
-                let hashes = (verdict.trace_hash, again.trace_hash);
-                let message = format!("two runs have the hashes {:032x} and {:032x}", hashes.0, hashes.1);
-                verdict.failures.insert(0, Failure { oracle: "S7", message });
+            if let Some(difference) = verdict.difference(&again) {
+                verdict.failures.insert(0, difference);
             }
         }
         (verdict, twice)

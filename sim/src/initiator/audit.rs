@@ -16,6 +16,9 @@ const PIECE_BYTES: u32 = 64 * 1024;
 /// neighbours.
 const EVERYTHING: u64 = 8;
 
+/// In one seed of so many, audits ask each logical unit what it is.
+const DESCRIBED: u64 = 4;
+
 /// Logs in, writes, synchronizes and reads back the last block of each of `units`, then reads back every block that
 /// any command wrote (in some runs all blocks, once). All of it goes into the history, for the oracles there.
 ///
@@ -31,6 +34,11 @@ pub async fn audit<W: World>(world: W, shared: Shared, units: &[Unit]) -> Result
     }
     for unit in units {
         aborts(&mut steps, unit);
+    }
+    if shared.seed.is_multiple_of(DESCRIBED) {
+        for unit in units {
+            describe(&mut steps, unit, &shared);
+        }
     }
     let written = written(&shared);
     let everything = number == 0 && shared.seed.is_multiple_of(EVERYTHING);
@@ -94,6 +102,23 @@ fn aborts(steps: &mut Vec<Step>, unit: &Unit) {
     let blocks = (PIECE_BYTES / unit.block_bytes).min(unit.blocks as u32);
     read_back(steps, unit, 0, u64::from(blocks));
     steps.extend([Verb::AbortTask { which: 0, newest: false }, Verb::Drain].map(step));
+}
+
+/// Asks for all that a logical unit says of itself, then reads as much as it says that it takes at once, and a block more.
+fn describe(steps: &mut Vec<Step>, unit: &Unit, shared: &Shared) {
+    let (lun, allocation) = (unit.lun, 255);
+    let descriptions = shared.descriptions.borrow();
+    let pages = descriptions.pages(lun).into_iter().map(Some);
+    let inquiries = std::iter::once(None).chain(pages).map(|page| Verb::Inquiry { lun, page, allocation });
+    steps.extend(inquiries.chain([Verb::ReadCapacity { lun, sixteen: true }, Verb::Drain]).map(step));
+    let Some(most) = descriptions.transfer_blocks_max(lun).filter(|&most| u64::from(most) < unit.blocks) else {
+        return;
+    };
+    for blocks in [most, most + 1] {
+        let cdb = CdbSize::Sixteen;
+        steps.push(step(Verb::Read { lun, lba: 0, blocks, cdb, fua: false, dpo: false, expect_more: 0 }));
+    }
+    steps.push(step(Verb::Drain));
 }
 
 fn read_back(steps: &mut Vec<Step>, unit: &Unit, first: u64, end: u64) {

@@ -7,12 +7,15 @@
 mod audit;
 mod cdb;
 pub mod codec;
+mod description;
 mod driver;
 mod hostile;
+mod inquiry_data;
 mod link;
 mod login;
 mod parameters;
 pub mod plan;
+pub(crate) mod self_test;
 mod session;
 mod shared;
 #[cfg(test)]
@@ -21,6 +24,7 @@ pub mod world;
 
 pub(crate) use audit::AUDITORS;
 pub use audit::audit;
+pub use description::Configured;
 pub use driver::run;
 pub use plan::InitiatorPlan;
 pub(crate) use shared::parse_sense;

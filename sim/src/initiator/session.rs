@@ -6,6 +6,7 @@
 mod attention;
 mod command;
 mod compare;
+mod description;
 pub(super) mod inventory;
 mod management;
 mod outcome;

@@ -1,9 +1,11 @@
 //! What the initiators of one run have in common.
 
 use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 
+use super::description::{Configured, Descriptions};
 use crate::history::{Action, Event, History, Nexus, OpId, Unit};
 use crate::planted::planted;
 
@@ -105,6 +107,9 @@ pub struct Shared {
     pub target: Rc<str>,
     /// Who listens.
     pub ear: Ear,
+    /// What the operator made of each logical unit; those that are not there are not judged by it.
+    pub configured: Rc<BTreeMap<u16, Configured>>,
+    pub(super) descriptions: Rc<RefCell<Descriptions>>,
     pub(super) resets: Rc<RefCell<Resets>>,
     pub(super) audits: Rc<Cell<u32>>,
 }
@@ -128,6 +133,8 @@ impl Shared {
             phase: Rc::new(Cell::new(Phase::Chaos)),
             target: target.into(),
             ear: Ear::default(),
+            configured: Rc::default(),
+            descriptions: Rc::default(),
             resets: Rc::default(),
             audits: Rc::default(),
         }

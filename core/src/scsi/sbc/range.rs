@@ -25,7 +25,7 @@ pub(super) fn checked_range<R: Runtime>(unit: &LogicalUnit<R>, access: Access, c
     let (lba, blocks) = cdb.block_range();
     check_blocks(unit, lba, blocks)?;
     let marks = &unit.limits().marks;
-    if blocks > unit.transfer_blocks_max() {
+    if blocks > unit.transfer_blocks_max() - u32::from(planted!(MaximumRefused)) {
         marks.transfer_bytes.meet();
         return Err(Sense::invalid_field(cdb.length_field()).into());
     }

@@ -3,6 +3,7 @@
 use super::inquiry::Peripheral;
 use crate::env::Runtime;
 use crate::logical_unit::{Device, Identity, LogicalUnit, VENDOR};
+use crate::planted;
 
 const SUPPORTED_PAGES: u8 = 0x00;
 const UNIT_SERIAL_NUMBER: u8 = 0x80;
@@ -15,16 +16,26 @@ const LOGICAL_BLOCK_PROVISIONING: u8 = 0xb2;
 /// The page of a logical unit, or `None` when there is no such page.
 pub(super) fn of_unit<R: Runtime>(device: &Device<R>, unit: &LogicalUnit<R>, page_code: u8) -> Option<Vec<u8>> {
     let body = match page_code {
-        SUPPORTED_PAGES => vec![
-            SUPPORTED_PAGES,
-            UNIT_SERIAL_NUMBER,
-            DEVICE_IDENTIFICATION,
-            EXTENDED_INQUIRY_DATA,
-            BLOCK_LIMITS,
-            BLOCK_DEVICE_CHARACTERISTICS,
-            LOGICAL_BLOCK_PROVISIONING,
-        ],
-        UNIT_SERIAL_NUMBER => unit.identity().serial.clone(),
+        SUPPORTED_PAGES => {
+            const MODE_PAGE_POLICY: u8 = 0x87;
+            let mut pages = vec![
+                SUPPORTED_PAGES,
+                UNIT_SERIAL_NUMBER,
+                DEVICE_IDENTIFICATION,
+                EXTENDED_INQUIRY_DATA,
+                BLOCK_LIMITS,
+                BLOCK_DEVICE_CHARACTERISTICS,
+                LOGICAL_BLOCK_PROVISIONING,
+            ];
+            if planted!(PageListedAbsent) {
+                pages.insert(4, MODE_PAGE_POLICY);
+            }
+            pages
+        }
+        UNIT_SERIAL_NUMBER => {
+            let first = device.luns.values().next().filter(|_| planted!(SerialOfFirst));
+            first.map_or(unit, |first| &**first).identity().serial.clone()
+        }
         DEVICE_IDENTIFICATION => [unit_designators(unit.identity()), target_designators(&device.name)].concat(),
         EXTENDED_INQUIRY_DATA => extended_inquiry_data(unit.write_cache()),
         BLOCK_LIMITS => block_limits(unit),
@@ -117,7 +128,8 @@ fn block_limits<R: Runtime>(unit: &LogicalUnit<R>) -> Vec<u8> {
     let granularity = 1_u16 << unit.physical_exponent();
     let mut body = vec![0; 60];
     body[2..4].copy_from_slice(&granularity.to_be_bytes());
-    body[4..8].copy_from_slice(&unit.transfer_blocks_max().to_be_bytes());
+    let factor = if planted!(MaximumInBytes) { unit.block_bytes() } else { 1 };
+    body[4..8].copy_from_slice(&(unit.transfer_blocks_max() * factor).to_be_bytes());
     body[8..12].copy_from_slice(&unit.transfer_blocks_optimal().to_be_bytes());
     body
 }

@@ -67,6 +67,8 @@ pub(super) enum Expect {
     Blocks {
         lba: u64,
     },
+    /// CHECK CONDITION, INVALID FIELD IN CDB: more than MAXIMUM TRANSFER LENGTH.
+    TooLong,
     /// GOOD with parameter data.
     Inquiry {
         page: Option<u8>,
@@ -102,7 +104,11 @@ impl Session {
         }
         let op = self.shared.op();
         let unit = self.shared.unit(lun);
-        let spec = Spec::new(&step.verb, unit.as_ref(), self.seen.get(&lun), op, self.shared.seed);
+        let mut spec = Spec::new(&step.verb, unit.as_ref(), self.seen.get(&lun), op, self.shared.seed);
+        if spec.moves_blocks() && self.is_too_long(lun, spec.cdb_bytes, unit.as_ref()) {
+            spec.expect = Expect::TooLong;
+            spec.action = Action::Other { operation_code: spec.cdb[0] };
+        }
         let mark = self.shared.resets.borrow().mark();
         let tag = self.tag();
         self.shared.invoke(op, self.nexus, lun, spec.action.clone(), tag);
@@ -306,6 +312,10 @@ impl Spec {
         let expected_bytes = data_out.len() as u32;
         let (direction, cdb_bytes) = (Some(Direction::Out), u64::from(expected_bytes));
         Self { direction, expected_bytes, cdb_bytes, data_out, action, expect, ..Self::without_data(cdb) }
+    }
+
+    fn moves_blocks(&self) -> bool {
+        self.direction.is_some() && matches!(self.expect, Expect::Blocks { .. } | Expect::Good)
     }
 
     fn asking(mut self, cdb_bytes: u64) -> Self {

@@ -150,7 +150,6 @@ pub(super) fn functions_fit(data: &[u8], extended: bool, allocation: usize) -> b
 }
 
 /// What a target that keeps the rules answers, whatever the allocation length.
-#[cfg(test)]
 pub(in super::super) fn answer(cdb: &[u8; 16]) -> Vec<u8> {
     let timeouts = cdb[2] & 0x80 != 0;
     if cdb[1] == 0x0d {

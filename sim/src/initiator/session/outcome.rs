@@ -123,7 +123,7 @@ impl Session {
         if let (Expect::Blocks { lba }, Some(unit)) = (spec.expect, unit) {
             sectors = read_stamps(&command.received, self.shared.seed, unit, lba);
             if unit.nullio && sectors.iter().any(|sector| *sector != Sector::Zero) {
-                self.complain("B4", tag, command, "a read of nullio is not zeros");
+                self.complain("B11", tag, command, "a read of nullio is not zeros");
             }
         }
         if let Some(comparison) = &spec.comparison {
@@ -139,6 +139,9 @@ impl Session {
         }
         if let Err(message) = check_parameters(command, unit, &self.shared) {
             self.complain("T11", tag, command, &message);
+        }
+        if let Err(message) = self.check_description(command, unit) {
+            self.complain("T12", tag, command, &message);
         }
         self.note_attention(tag, command, unit);
     }
@@ -166,6 +169,12 @@ impl Session {
         if key == sense_key::UNIT_ATTENTION {
             self.report_attention(tag, &command, code);
             self.retry(*command, now);
+            return Ok(());
+        }
+        if let Some(judged) = self.check_refusal(&command, (key, code)) {
+            if let Err(message) = judged {
+                self.complain("T12", tag, &command, &message);
+            }
             return Ok(());
         }
         let medium = matches!(command.spec.expect, Expect::Blocks { .. } | Expect::Good | Expect::Compared);
@@ -341,15 +350,9 @@ fn check_parameters(command: &Command, unit: Option<&Unit>, shared: &super::Shar
     let kept = match spec.expect {
         Expect::Good | Expect::Blocks { .. } | Expect::Compared => true,
         Expect::Protected => return Err("GOOD, and the logical unit is read-only".to_owned()),
+        // See `description`.
+        Expect::Inquiry { .. } | Expect::TooLong => true,
         Expect::Illegal(code) => return Err(format!("GOOD, expected ILLEGAL REQUEST {code:04x}")),
-        Expect::Inquiry { page } => {
-            let device = if unit.is_some() { 0x00 } else { 0x7f };
-            let length = |at: usize| usize::from(data.get(at).copied().unwrap_or(0));
-            let total = if page.is_some() { 4 + (length(2) << 8 | length(3)) } else { 5 + length(4) };
-            data.first().is_none_or(|&first| first == device)
-                && page.is_none_or(|page| data.get(1).is_none_or(|&actual| actual == page))
-                && (data.len() < 5 || complete(total))
-        }
         Expect::Capacity { sixteen } => unit.is_none_or(|unit| data.starts_with(&capacity(unit, sixteen))),
         Expect::Modes { ten } => {
             let total = match (ten, data) {

@@ -1,4 +1,4 @@
-//! The block history (B1 to B8): was every read allowed to see what it saw?
+//! The block history (B1 to B8, B11): was every read allowed to see what it saw?
 //!
 //! Every 512-byte sector is a register and every write of it differs from all others, for its stamp names it. Power
 //! losses cut the history into epochs; within an epoch a register must be linearizable (B1), with open intervals that
@@ -26,7 +26,7 @@ use accesses::Accesses;
 use findings::Findings;
 use op::{Kind, Timeline};
 
-/// Everything that is wrong with `history`. Rules: B1 to B8, T7 for a second status, H1 for a history that is itself
+/// Everything that is wrong with `history`. Rules: B1 to B8, B11, T7 for a second status, H1 for a history that is itself
 /// broken (a fault of the simulator), T11 for what START STOP UNIT and write protection do not allow.
 #[must_use]
 pub fn check_history(history: &History) -> Vec<Finding> {

@@ -310,12 +310,12 @@ impl Judge<'_> {
     }
 }
 
-/// Reads of a logical unit that stores nothing are zeros.
+/// Reads of a logical unit that stores nothing are zeros (B11).
 pub(super) fn check_nullio(timeline: &Timeline, accesses: &Accesses, findings: &mut Findings) {
     for (sector, accesses) in accesses.distinct() {
         for access in accesses.iter().filter(|access| !matches!(access.value, WRITE | ZERO)) {
             let op = &timeline.ops[access.op as usize];
-            findings.add("B4", op.id.0, 0, || {
+            findings.add("B11", op.id.0, 0, || {
                 format!("op {} read sector {sector} of nullio LUN {} and did not get zeros", op.id.0, op.lun)
             });
         }

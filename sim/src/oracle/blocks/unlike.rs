@@ -46,11 +46,11 @@ pub(super) fn check(history: &History, judge: &Judge<'_>, accesses: &Accesses, f
     }
 }
 
-/// Zeros are what a logical unit that stores nothing holds (B4).
+/// Zeros are what a logical unit that stores nothing holds (B11).
 pub(super) fn check_nullio(history: &History, timeline: &Timeline, unit: usize, findings: &mut Findings) {
     for (_, (verify, sector, held)) in miscompares(history, timeline, unit) {
         if held == Sector::Zero {
-            findings.add("B4", verify.id.0, 0, || {
+            findings.add("B11", verify.id.0, 0, || {
                 format!(
                     "op {} compared sector {sector} of nullio LUN {} with zeros: MISCOMPARE",
                     verify.id.0, verify.lun

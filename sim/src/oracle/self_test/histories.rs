@@ -95,6 +95,8 @@ fn registers() -> Vec<Case<Story>> {
                 .saw(3, &[by(2), by(2), by(1), by(1), by(1), by(1), by(1), by(1)])
                 .good(2),
         ),
+        bad("H1", "a command is sent twice", story().write(1, 5).write(1, 5)),
+        bad("H1", "a command ends that was never sent", story().good(1)),
         bad("T7", "a command gets two statuses", story().wrote(1, 5).good(1)),
     ]
 }
@@ -137,7 +139,7 @@ fn comparisons() -> Vec<Case<Story>> {
         bad("B1", "a difference shows what a finished write replaced", held().differs(2, &[Zero], None)),
         bad("B4", "a planned difference is not noticed", held().saw(2, &[Garbage])),
         bad("B4", "one block agrees with another place", story().wrote(1, 5).read(2, 5).saw(2, &[Foreign])),
-        bad("B4", "nullio differs from zeros", story().on(NULLIO).read(1, 5).differs(1, &[], Some(Zero))),
+        bad("B11", "nullio differs from zeros", story().on(NULLIO).read(1, 5).differs(1, &[], Some(Zero))),
     ]
 }
 
@@ -258,7 +260,7 @@ fn leaks() -> Vec<Case<Story>> {
         bad("B4", "garbage", story().looked(1, 5, Garbage)),
         bad("B4", "a stamp that nobody sent", story().looked(1, 5, by(99))),
         bad("B4", "more data than asked for", story().read(1, 5).saw(1, &[Zero, Zero])),
-        bad("B4", "nullio reads back", story().on(NULLIO).wrote(1, 5).looked(2, 5, by(1))),
+        bad("B11", "nullio reads back", story().on(NULLIO).wrote(1, 5).looked(2, 5, by(1))),
     ]
 }
 

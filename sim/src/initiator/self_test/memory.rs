@@ -15,7 +15,7 @@ type Task = Pin<Box<dyn Future<Output = ()>>>;
 type Accept = dyn Fn(MemoryWorld, MemoryWire);
 
 #[derive(Clone)]
-pub(super) struct MemoryWorld(Rc<Inner>);
+pub(in crate::initiator) struct MemoryWorld(Rc<Inner>);
 
 struct Inner {
     now: Cell<Duration>,
@@ -33,7 +33,7 @@ struct Pipe {
     broken: Cell<bool>,
 }
 
-pub(super) struct MemoryWire {
+pub(in crate::initiator) struct MemoryWire {
     incoming: Rc<Pipe>,
     outgoing: Rc<Pipe>,
     progress: Rc<Cell<bool>>,
@@ -41,7 +41,7 @@ pub(super) struct MemoryWire {
 }
 
 impl MemoryWorld {
-    pub(super) fn new(accept: impl Fn(Self, MemoryWire) + 'static) -> Self {
+    pub(in crate::initiator) fn new(accept: impl Fn(Self, MemoryWire) + 'static) -> Self {
         Self(Rc::new(Inner {
             now: Cell::default(),
             next_alarm: Cell::default(),
@@ -52,7 +52,7 @@ impl MemoryWorld {
     }
 
     /// Polls everything until `main` is done; time moves on when nothing else does.
-    pub(super) fn block_on<T>(&self, main: impl Future<Output = T>) -> T {
+    pub(in crate::initiator) fn block_on<T>(&self, main: impl Future<Output = T>) -> T {
         let mut main = std::pin::pin!(main);
         let mut tasks: Vec<Task> = Vec::new();
         let mut context = Context::from_waker(Waker::noop());

@@ -8,12 +8,13 @@ use std::time::Duration;
 use super::super::codec::{Decoder, Digests, NO_TAG, RawPdu, opcode, text};
 use super::super::session::inventory;
 use super::super::world::{Wire, World};
+use super::inquiry;
 use super::memory::{MemoryWire, MemoryWorld};
 use crate::history::Unit;
 
 /// How the target breaks the rules.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Deviation {
+pub(in crate::initiator) enum Deviation {
     StatSnGap,
     MaxCmdSnBack,
     DataSnGap,
@@ -36,6 +37,18 @@ pub(super) enum Deviation {
     AnswersAfterAbort,
     NoPortalGroup,
     TransitUnasked,
+    VendorOther,
+    PageMissing,
+    PageAbsent,
+    SerialShared,
+    SerialChanges,
+    ProvisioningOther,
+    GranularityOther,
+    LimitTooSmall,
+    LimitExceeded,
+    OptimumAboveMaximum,
+    Rotates,
+    NaaCut,
     /// No rule is broken: a command never ends until it is aborted.
     NeverAnswersBlockEight,
     /// Nor is it ever aborted or reset.
@@ -44,7 +57,7 @@ pub(super) enum Deviation {
 
 impl Deviation {
     /// Each with the oracle that must see it.
-    pub(super) const BLAMED: &[(Self, &str)] = &[
+    pub(in crate::initiator) const BLAMED: &[(Self, &str)] = &[
         (Self::StatSnGap, "I3"),
         (Self::MaxCmdSnBack, "I2"),
         (Self::DataSnGap, "I4"),
@@ -60,17 +73,30 @@ impl Deviation {
         (Self::AttentionTwice, "T8"),
         (Self::AttentionNever, "T8"),
         (Self::PingNotEchoed, "I8"),
-        (Self::NullioStale, "B4"),
+        (Self::NullioStale, "B11"),
         (Self::ResponseTwice, "T7"),
         (Self::CapacityWrong, "T11"),
         (Self::AbortAlwaysComplete, "T6"),
         (Self::NoPortalGroup, "I7"),
         (Self::TransitUnasked, "I7"),
+        (Self::AnswersAfterAbort, "T5"),
+        (Self::VendorOther, "T12"),
+        (Self::PageMissing, "T12"),
+        (Self::PageAbsent, "T12"),
+        (Self::SerialShared, "T12"),
+        (Self::SerialChanges, "T12"),
+        (Self::ProvisioningOther, "T12"),
+        (Self::GranularityOther, "T12"),
+        (Self::LimitTooSmall, "T12"),
+        (Self::LimitExceeded, "T12"),
+        (Self::OptimumAboveMaximum, "T12"),
+        (Self::Rotates, "T12"),
+        (Self::NaaCut, "T12"),
     ];
 }
 
 #[derive(Clone)]
-pub(super) struct SmallTarget(Rc<Inner>);
+pub(in crate::initiator) struct SmallTarget(Rc<Inner>);
 
 struct Inner {
     name: &'static str,
@@ -82,6 +108,7 @@ struct Inner {
     /// Logical units that were stopped.
     stopped: RefCell<BTreeSet<u16>>,
     last_tsih: Cell<u16>,
+    inquiries: Cell<u32>,
 }
 
 /// A session, whether or not its connection is still there.
@@ -96,14 +123,14 @@ struct SessionState {
 }
 
 impl SmallTarget {
-    pub(super) fn new(name: &'static str, units: Vec<Unit>, deviation: Option<Deviation>) -> Self {
+    pub(in crate::initiator) fn new(name: &'static str, units: Vec<Unit>, deviation: Option<Deviation>) -> Self {
         let medium = units.iter().map(|unit| (unit.lun, vec![0; unit.blocks as usize * unit.block_bytes as usize]));
         let medium = RefCell::new(medium.collect());
-        let (sessions, stopped) = Default::default();
-        Self(Rc::new(Inner { name, units, deviation, medium, sessions, stopped, last_tsih: Cell::new(76) }))
+        let (sessions, stopped, inquiries) = Default::default();
+        Self(Rc::new(Inner { name, units, deviation, medium, sessions, stopped, last_tsih: Cell::new(76), inquiries }))
     }
 
-    pub(super) async fn serve(&self, world: MemoryWorld, wire: MemoryWire) {
+    pub(in crate::initiator) async fn serve(&self, world: MemoryWorld, wire: MemoryWire) {
         let connection = Connection {
             target: self.0.clone(),
             world,
@@ -483,6 +510,9 @@ impl Connection {
         {
             return self.check(command, 5, 0x2100).await;
         }
+        if medium && blocks > u64::from(inquiry::TRANSFER_MAX) && !self.deviates(Deviation::LimitExceeded) {
+            return self.check(command, 5, 0x2400).await;
+        }
         if (medium || cdb[0] == 0x00) && self.target.stopped.borrow().contains(&lun) {
             return self.check(command, 2, 0x0402).await;
         }
@@ -561,9 +591,10 @@ impl Connection {
     fn parameters(&self, cdb: &[u8; 16], unit: Option<&Unit>) -> Option<Vec<u8>> {
         let (mut bytes, allocation) = match (cdb[0], unit) {
             (0x12, _) => {
-                let device = if unit.is_some() { 0 } else { 0x7f };
-                let mut bytes = if cdb[1] == 1 { vec![device, cdb[2], 0, 8] } else { vec![device, 0, 6, 2, 31] };
-                bytes.resize(if cdb[1] == 1 { 12 } else { 36 }, 0);
+                let asked = self.target.inquiries.get() + 1;
+                self.target.inquiries.set(asked);
+                let page = (cdb[1] == 1).then_some(cdb[2]);
+                let bytes = inquiry::data(unit.map(|unit| unit.lun), page, self.target.deviation, asked);
                 (bytes, usize::from(u16::from_be_bytes([cdb[3], cdb[4]])))
             }
             (0xa0, _) => {
@@ -689,7 +720,7 @@ fn invalid(cdb: &[u8; 16]) -> Option<u16> {
         0x00 => cdb[5] == 0x04,
         0x28 => cdb[1] & 0xe6 != 0,
         0x2f => cdb[1] & 0xe0 != 0 || cdb[1] & 0x06 == 0x04,
-        0x12 => !matches!((cdb[1], cdb[2]), (0, 0) | (1, 0 | 0x80..=0x86 | 0xb0..=0xb2)),
+        0x12 => !matches!((cdb[1], cdb[2]), (0, 0) | (1, _)) || cdb[1] == 1 && !inquiry::PAGES.contains(&cdb[2]),
         0x1a if cdb[2] >> 6 == 3 => return Some(0x3900),
         0x1a => cdb[3] == 1,
         0x1b => cdb[4] & 0xf2 != 0,

@@ -7,7 +7,7 @@ use super::super::world::Wire;
 use super::memory::MemoryWire;
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum BadTarget {
+pub(in crate::initiator) enum BadTarget {
     /// Closes at the first byte.
     HangsUp,
     /// Reads and never answers.
@@ -19,7 +19,7 @@ pub(super) enum BadTarget {
 }
 
 impl BadTarget {
-    pub(super) async fn serve(self, wire: MemoryWire) {
+    pub(in crate::initiator) async fn serve(self, wire: MemoryWire) {
         if self == Self::Dead {
             pending::<()>().await;
         }
