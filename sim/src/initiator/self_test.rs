@@ -198,7 +198,13 @@ fn everything() -> InitiatorPlan {
     ];
     let pages = [0x00, 0x80, 0x83, 0x86, 0xb0, 0xb1, 0xb2, 0x87].map(Some);
     verbs.extend(pages.iter().flat_map(|&page| [inquiry(0, page), inquiry(1, page), inquiry(0, page)]));
-    verbs.extend([Verb::Drain, read(0, 0, inquiry::TRANSFER_MAX as u32 + 1), Verb::Drain]);
-    verbs.extend([read(0, 0, inquiry::TRANSFER_MAX as u32), Verb::Drain, read(0, 8, 1), Verb::Drain, read(0, 0, 1)]);
+    verbs.extend([Verb::Drain, read(0, 0, u32::from(inquiry::TRANSFER_MAX) + 1), Verb::Drain]);
+    verbs.extend([
+        read(0, 0, u32::from(inquiry::TRANSFER_MAX)),
+        Verb::Drain,
+        read(0, 8, 1),
+        Verb::Drain,
+        read(0, 0, 1),
+    ]);
     plan(keys, verbs)
 }

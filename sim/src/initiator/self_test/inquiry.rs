@@ -3,8 +3,8 @@
 use super::TARGET;
 use super::small_target::Deviation;
 
-/// MAXIMUM TRANSFER LENGTH, in blocks.
-pub(super) const TRANSFER_MAX: u8 = 200;
+/// MAXIMUM TRANSFER LENGTH, in blocks: more than any initiator moves at once that does not mean to.
+pub(super) const TRANSFER_MAX: u16 = 1_000;
 
 /// The pages that there are.
 pub(super) const PAGES: [u8; 7] = [0x00, 0x80, 0x83, 0x86, 0xb0, 0xb1, 0xb2];
@@ -35,8 +35,10 @@ pub(super) fn data(lun: Option<u16>, page: Option<u8>, deviation: Option<Deviati
     match page {
         0xb0 => {
             body[3] = if deviates(Deviation::GranularityOther) { 8 } else { 1 };
-            body[7] = if deviates(Deviation::LimitTooSmall) { 7 } else { TRANSFER_MAX };
-            body[11] = if deviates(Deviation::OptimumAboveMaximum) { 255 } else { 4 };
+            let most = if deviates(Deviation::LimitTooSmall) { 7 } else { TRANSFER_MAX };
+            body[6..8].copy_from_slice(&most.to_be_bytes());
+            let best = if deviates(Deviation::OptimumAboveMaximum) { TRANSFER_MAX + 1 } else { 4 };
+            body[10..12].copy_from_slice(&best.to_be_bytes());
         }
         0xb1 => body[1] = if deviates(Deviation::Rotates) { 2 } else { 1 },
         _ => {}

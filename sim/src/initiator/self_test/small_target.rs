@@ -510,7 +510,8 @@ impl Connection {
         {
             return self.check(command, 5, 0x2100).await;
         }
-        if medium && blocks > u64::from(inquiry::TRANSFER_MAX) && !self.deviates(Deviation::LimitExceeded) {
+        let transfers = medium && !matches!(cdb[0], 0x35 | 0x91);
+        if transfers && blocks > u64::from(inquiry::TRANSFER_MAX) && !self.deviates(Deviation::LimitExceeded) {
             return self.check(command, 5, 0x2400).await;
         }
         if (medium || cdb[0] == 0x00) && self.target.stopped.borrow().contains(&lun) {
