@@ -90,7 +90,7 @@ pub fn run(plan: &Plan, options: Options) -> Verdict {
 }
 
 /// What the panic with this story means: an assertion, or the executor has seen that no time passes.
-fn fallen(story: &str) -> Failure {
+pub(crate) fn fallen(story: &str) -> Failure {
     match story.split_once('\n').and_then(|(_, message)| message.strip_prefix(executor::LIVELOCK)) {
         Some(message) => Failure { oracle: LIVELOCK, message: message.to_owned() },
         None => Failure { oracle: "S6", message: story.to_owned() },

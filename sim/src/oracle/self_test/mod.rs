@@ -14,11 +14,13 @@ mod story;
 mod talk;
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use super::{Finding, check_history};
-use crate::initiator;
-use crate::trace;
-use crate::verdict::{ORACLES, Verdict};
+use crate::plan::{Plan, Profile};
+use crate::runner::{Options, fallen, run};
+use crate::verdict::{Failure, LIVELOCK, ORACLES, Verdict, WATCHDOG};
+use crate::{executor, initiator, trace};
 
 /// A case with the rule that must reject it; `None` when all must accept it.
 pub(crate) struct Case<T> {
@@ -65,6 +67,7 @@ fn all() -> Vec<Judged> {
     judged.extend(plans::judge());
     judged.extend(trace::self_test().into_iter().map(|result| Judged { breaks: Some("S7"), result }));
     judged.extend(repetitions());
+    judged.extend(ends());
     judged.extend(checks());
     judged
 }
@@ -96,6 +99,20 @@ fn repetitions() -> Vec<Judged> {
     let verdict = |trace_hash| Verdict { trace_hash, ..Verdict::default() };
     let found = |again| verdict(1).difference(&verdict(again)).map(Finding::from);
     cases.iter().map(|case| judge(case, found(case.input).as_slice())).collect()
+}
+
+/// Runs that do not end as runs do.
+fn ends() -> Vec<Judged> {
+    let case = |name, breaks, failure: Failure| judge(&Case { name, breaks, input: () }, &[Finding::from(failure)]);
+    let fell = |message: &str| fallen(&format!("sim/src/executor.rs:1\n{message}"));
+    // Nobody is so fast.
+    let options = Options { limit: Duration::from_nanos(1), ..Options::default() };
+    let late = run(&Plan::generate(0, Profile::Lite), options).failures.remove(0);
+    vec![
+        case("an assertion fails", Some("S6"), fell("more commands than the window")),
+        case("no time passes", Some(LIVELOCK), fell(&format!("{}tasks run for ever", executor::LIVELOCK))),
+        case("the run takes too long", Some(WATCHDOG), late),
+    ]
 }
 
 /// What checks the oracles is itself one: it has to tell of an oracle that is blind, one that cries wolf, and one that takes
