@@ -114,13 +114,16 @@ fn pdu_belongs_to_its_command() {
 
 #[test]
 fn disk_fault_is_the_cause_of_what_it_struck() {
-    let mut plan = Plan { warm_up_us: 0, ..Plan::generate(1, Profile::Lite) };
-    let lun =
-        plan.units.iter().find(|unit| unit.kind != quintain_sim::plan::UnitKind::Nullio).expect("one has a disk").lun;
     let how = DiskFault::Hang { part: Part::Write, count: 1 };
-    plan.faults = vec![Fault { id: 7, when: Trigger::AtUs(100), since: None, kind: FaultKind::Disk { lun, how } }];
-    let (_, entries) = record(&plan);
-    let struck = entries.iter().find(|entry| entry.kind == "disk-hangs").expect("a write hangs");
+    let trace = |seed| {
+        let mut plan = Plan { warm_up_us: 0, ..Plan::generate(seed, Profile::Lite) };
+        let lun = plan.units[0].lun;
+        plan.faults = vec![Fault { id: 7, when: Trigger::AtUs(100), since: None, kind: FaultKind::Disk { lun, how } }];
+        (record(&plan).1, lun)
+    };
+    let hung = |entries: &[Entry]| entries.iter().position(|entry| entry.kind == "disk-hangs");
+    let (entries, lun) = (0..20).map(trace).find(|(entries, _)| hung(entries).is_some()).expect("a write hangs");
+    let struck = &entries[hung(&entries).expect("it was found")];
     let fault = &entries[struck.cause.expect("something made it hang") as usize];
     assert_eq!((&*fault.entity, fault.lun), ("fault 7", Some(lun)));
     let filter = Filter {

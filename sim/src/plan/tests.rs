@@ -21,8 +21,11 @@ fn seed_alone_decides_the_plan() {
 #[test]
 fn full_profile_is_the_reference() {
     let plans: Vec<Plan> = (0..200).map(|seed| Plan::generate(seed, Profile::Full)).collect();
-    let faults: usize = plans.iter().map(|plan| plan.faults.len()).sum();
-    assert!((12..=18).contains(&(faults / plans.len())), "{} faults in {} plans", faults, plans.len());
+    let (most, others): (Vec<_>, Vec<_>) =
+        plans.iter().map(|plan| plan.faults.len()).partition(|faults| *faults == 200);
+    let faults: usize = others.iter().sum();
+    assert!((12..=18).contains(&(faults / others.len())), "{} faults in {} plans", faults, others.len());
+    assert!((1..=15).contains(&most.len()), "{} plans have 200", most.len());
     assert!(plans.iter().any(|plan| plan.faults.is_empty()));
     assert!(plans.iter().all(|plan| plan.initiators.len() == 3 && plan.units.len() == 4));
 }
