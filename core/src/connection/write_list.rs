@@ -214,6 +214,11 @@ mod tests {
             list.push(pdu(BATCH_BYTES / 2));
         }
         assert_eq!(poll(list.next_batch()).flatten().map(|batch| batch.len()), Some(2));
+        let list = self::list(1_000, usize::MAX);
+        for _ in 0..2 {
+            list.push(pdu(BATCH_BYTES - 48));
+        }
+        assert_eq!(poll(list.next_batch()).flatten().map(|batch| batch.len()), Some(1), "it is full to the byte");
     }
 
     #[test]

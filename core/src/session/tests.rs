@@ -265,6 +265,20 @@ fn write_gets_a_buffer_for_what_it_uses_only() {
 }
 
 #[test]
+fn write_of_more_than_a_transfer_may_have_is_refused_before_its_data_are_asked_for() {
+    for (blocks, refused) in [(2, false), (3, true)] {
+        let mut bench = Bench::with(Limits { transfer_bytes: 1_024, ..Limits::default() });
+        let command = bench.command(1, &[0x2a, 0, 0, 0, 0, 0, 0, 0, blocks, 0], 512 * u32::from(blocks));
+        bench.send(&ScsiCommand { write: true, ..command }.to_bhs(0));
+        if refused {
+            assert_eq!(bench.status(), (1, Status::CHECK_CONDITION));
+        } else {
+            assert_eq!(bench.r2t().desired_bytes, 1_024);
+        }
+    }
+}
+
+#[test]
 fn write_for_which_no_data_are_expected_moves_none() {
     let mut bench = Bench::new();
     bench.send(&ScsiCommand { expected_data_transfer_bytes: 0, ..bench.write_command(1) }.to_bhs(0));
@@ -383,6 +397,22 @@ fn abort_of_a_command_that_never_came_counts_it_as_received() {
     assert_eq!(bench.session.window_numbers().0, abort.cmd_sn, "the number of an immediate request is not used up");
     bench.send(&missing.to_bhs(0));
     assert_eq!(bench.next(), None, "it is ignored when it comes");
+}
+
+#[test]
+fn command_is_counted_as_received_for_an_abort_of_it_alone() {
+    for (function, itt) in [(Function::ABORT_TASK, 1), (Function::TARGET_WARM_RESET, 2)] {
+        let mut bench = Bench::new();
+        bench.send(&bench.write_command(1).to_bhs(0));
+        bench.r2t();
+        let missing = bench.cmd_sn();
+        // One names a task that is there, with the number of another; one ends tasks, but none by its number.
+        let function = Function { ref_cmd_sn: missing, ..bench.function(function, Itt(itt)) };
+        bench.send(&Function { immediate: true, ..function }.to_bhs(0));
+        bench.pass(bench.session.limits.data_out_deadline);
+        assert_eq!(bench.response(), Some((function.function, Response::FUNCTION_COMPLETE)));
+        assert_eq!(bench.session.window_numbers().0, missing, "it may still come");
+    }
 }
 
 #[test]
