@@ -21,8 +21,10 @@ fn peaceful_seeds() -> impl Iterator<Item = u64> {
 
 fn plan(seed: u64) -> Plan {
     let mut plan = Plan::generate(seed, Profile::Lite);
-    // Wireshark 4.0 stops at the answer to a NOP-In: what comes behind it in a packet is lost.
-    plan.buggify.retain(|site| CATALOGUE.iter().any(|entry| entry.site == *site && entry.name != "ping-early"));
+    // Wireshark 4.0 stops at the answer to a NOP-In: what comes behind it in a packet is lost. And it takes a part of parameter
+    // data for all of them, and malformed.
+    let strange = ["ping-early", "data-in-short"];
+    plan.buggify.retain(|site| CATALOGUE.iter().any(|entry| entry.site == *site && !strange.contains(&entry.name)));
     plan
 }
 
