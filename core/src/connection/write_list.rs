@@ -252,6 +252,7 @@ mod tests {
     fn closed_list_still_sends_what_it_has_but_takes_no_more() {
         let list = list(1, usize::MAX);
         list.push(pdu(0));
+        assert!(!list.is_closed());
         list.close();
         list.push(pdu(0));
         assert!(list.is_closed() && poll(list.until_drained()).is_none());

@@ -254,6 +254,7 @@ mod tests {
         assert_eq!(pop(&queue), Some((0, 'c')));
         queue.disown(0);
         assert!(queue.is_stuck(0));
+        assert_eq!(queue.disowned(), 2);
         assert_eq!(pop(&queue), Some((0, 'd')), "to be refused");
         queue.done(0);
         queue.disowned_ended(0);
@@ -306,6 +307,7 @@ mod tests {
     fn closed_queue_sends_workers_home() {
         let queue = queue(8, 8);
         queue.push(0, 'a', false).expect("there is room");
+        assert!(!queue.is_empty());
         queue.close();
         assert_eq!(pop(&queue), None);
         assert!(queue.is_empty());

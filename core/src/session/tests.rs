@@ -15,8 +15,8 @@ use crate::target::{BackendKind, IoMode, LunConfig, Node, NodeConfig, Shard, Tar
 use crate::task::status::Status;
 use crate::testing::{DiskOperation, DiskVerb, MemoryDisk, MemoryStream, TestRuntime};
 use crate::wire::{
-    BHS_BYTES, Bhs, DataOut, LoginRequest, LoginResponse, ReadyToTransfer, ScsiCommand, ScsiResponse, SerialNumber,
-    TaskManagementRequest as Function, TaskManagementResponse as Response, padding,
+    BHS_BYTES, Bhs, DataOut, LoginRequest, LoginResponse, Opcode, ReadyToTransfer, ScsiCommand, ScsiResponse,
+    SerialNumber, TaskManagementRequest as Function, TaskManagementResponse as Response, padding,
 };
 
 const TARGET: &str = "iqn.2026-01.com.example:disk";
@@ -307,6 +307,7 @@ fn every_reset_has_its_unit_attention() {
         // The one that asks loses its connection by a cold reset, and its nexus with it.
         let (unit, other) = (bench.unit().clone(), NexusId(99));
         unit.attach(other, UnitAttention::NEXUS_LOSS);
+        assert!(unit.has_attention(other));
         assert_eq!(unit.take_attention(other), Some(UnitAttention::NEXUS_LOSS));
         bench.manage(function, Itt::NONE);
         assert_eq!(bench.response(), Some((function, Response::FUNCTION_COMPLETE)));
@@ -430,6 +431,7 @@ fn write_whose_data_never_come_ends_when_it_has_stalled_for_too_long() {
     let mut bench = Bench::with(Limits { initiator_stall: stall, ..Limits::default() });
     bench.send(&bench.write_command(1).to_bhs(0));
     bench.r2t();
+    assert_eq!(bench.session.data_due(), Some(bench.runtime.now() + stall));
     bench.pass(stall - Duration::from_millis(1));
     assert_eq!(bench.next(), None);
     bench.pass(Duration::from_millis(1));
@@ -451,6 +453,16 @@ fn write_whose_data_come_slowly_does_not_end_before_they_are_there() {
     assert_eq!(bench.status(), (1, Status::GOOD));
     assert_eq!(bench.session.pool_held.get(), 0);
     assert_eq!(bench.disk.take_operations(), [DiskOperation::Write(0, 2_048, Durability::Volatile)]);
+}
+
+#[test]
+fn peer_that_says_nothing_is_asked_and_then_given_up() {
+    let second = Duration::from_secs(1);
+    let mut bench = Bench::with(Limits { nop_interval: second, nop_timeout: 2 * second, ..Limits::default() });
+    bench.pass(second);
+    assert_eq!(bench.next().expect("a question").opcode(), Opcode::NOP_IN);
+    bench.pass(2 * second);
+    assert_eq!(bench.session.connection.why_closed(), Some("no answer to NOP-In"));
 }
 
 /// Sends a WRITE of four blocks, and has somebody refused a buffer.
