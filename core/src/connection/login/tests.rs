@@ -242,6 +242,7 @@ fn initiator_has_to_say_who_it_is_and_whom_it_wants() {
     assert_eq!(status(&WHO.replace("disk1", "disk2")), LoginStatus::NOT_FOUND);
     assert_eq!(status(&format!("{WHO}SessionType=Odd\0")), LoginStatus::SESSION_TYPE_NOT_SUPPORTED);
     assert_eq!(status(&format!("{WHO}InitiatorAlias={}\0", "a".repeat(256))), LoginStatus::INITIATOR_ERROR);
+    reply(Transcript::new().send(&format!("{WHO}InitiatorAlias={}\0", "a".repeat(255))));
 }
 
 #[test]
