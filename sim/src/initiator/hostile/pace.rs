@@ -21,6 +21,8 @@ const DROP_BYTES: usize = 16;
 const ROUNDS: u32 = 3;
 /// The pool is used up.
 const BUSY: u8 = 0x08;
+/// F, W and the task attribute of a WRITE without data for which others wait.
+const ORDERED_WRITE: u8 = 0xa2;
 /// A larger part of the pool is not filled.
 const FULL_SHARE_MAX: usize = 16 << 20;
 /// Between two bytes of a PDU that dribbles: before any target asks whether its peer is still there.
@@ -85,11 +87,15 @@ impl<W: World> Attacker<'_, W> {
         Ok(())
     }
 
-    /// Reads as many as the window allows, none of which is taken off the connection.
+    /// Reads as many as the window allows, none of which is taken off the connection. One in two has them wait behind a WRITE
+    /// whose data never come: then their data are in the way only when the target may have asked for a sign of life.
     async fn never_read(&mut self, peer: &mut Peer<W>, step: &AttackStep) -> Result<(), LinkError> {
         let blocks = (65_536 / peer.unit.block_bytes).min(peer.unit.blocks as u32).min(256);
         let bytes = blocks * peer.unit.block_bytes;
         let cdb = cdb::transfer(Direction::In, CdbSize::Ten, 0, blocks, false, false);
+        if variant(step, 2) == 0 {
+            peer.open_write(step.amount, 1, ORDERED_WRITE).await?;
+        }
         let room = peer.max_cmd_sn.wrapping_sub(peer.cmd_sn).wrapping_add(1).min(1 + step.amount % 64);
         for _ in 0..room {
             let tag = peer.tag();
