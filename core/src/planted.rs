@@ -117,6 +117,8 @@ catalogue! {
         DisownedUnfenced "disowned-unfenced": "The blocks of a WRITE that the back end never finished are not fenced.",
         AbortEndless "abort-endless": "An abort waits for its back end without end.",
         VanishedPeerKept "vanished-peer-kept": "A peer that does not answer a NOP-In is asked again and again.",
+        SilenceUnasked "silence-unasked": "A peer that says nothing is never asked whether it is there.",
+        QuestionLate "question-late": "After its answer a peer is asked again when the time for that answer is over.",
         AnswerUntimed "answer-untimed": "The answer to a NOP-In is waited for without end.",
         AnswerHurried "answer-hurried": "A peer has half of its time for its answer to a NOP-In.",
     }
@@ -176,6 +178,8 @@ catalogue! {
         NoBufferGood "no-buffer-good": "A WRITE for which there is no buffer is answered GOOD.",
         TimersOutlive "timers-outlive": "The timers of a connection go on when it is closed.",
         EmptyTextUncounted "empty-text-uncounted": "Text requests without data do not count, and go on without end.",
+        SessionTooMany "session-too-many": "There is one session more than a target may have.",
+        RefusedKept "refused-kept": "A login that is refused for want of room keeps the place of its connection.",
         PlaceKept "place-kept": "A connection that ends before its login does keeps its place.",
     }
     // Faults of the simulator itself, planted in its own code: what is to find them is its self-test, a second run (S7), or

@@ -43,6 +43,8 @@ catalogue! {
     // Login.
     LoginOverThreePdus "login-over-three-pdus": "A login took more than three requests.",
     LoginHandedOver "login-handed-over": "A login ended on another shard than the one that accepted it.",
+    ConnectionsMet "connections-met": "A connection was refused because the node had as many as it may have.",
+    SessionsMet "sessions-met": "A login was refused because its target had as many sessions as it may have.",
     // Numbers and window.
     CmdSnWrapped "cmd-sn-wrapped": "CmdSN went from its highest value to zero.",
     StatSnWrapped "stat-sn-wrapped": "StatSN went from its highest value to zero.",

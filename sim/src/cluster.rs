@@ -208,14 +208,21 @@ impl Cluster {
     }
 
     /// Connections that the target has ended and not let go of: a session that is held by its own tasks, a timer, a
-    /// function that never comes to its end. Each holds its stream.
+    /// function that never comes to its end. Each holds its stream. And places of connections that are not there any more.
     #[must_use]
-    pub fn strays(&self) -> Option<String> {
+    pub fn strays(&self) -> Vec<String> {
         let up = self.state.up.borrow();
-        let open = up.as_ref().and_then(|up| up.shards.first()?.usage().remove("connections")).unwrap_or(0);
-        let alive = self.state.parts.network.streams_alive() as u64;
-        let strays = alive.checked_sub(open).filter(|&strays| strays > 0)?;
-        Some(format!("{strays} connections are over and still in memory, {open} are open"))
+        let network = &self.state.parts.network;
+        let (alive, open) = (network.streams_alive() as u64, network.open_at_target() as u64);
+        let places = up.as_ref().and_then(|up| up.shards.first()?.usage().remove("connections")).unwrap_or(0);
+        let mut complaints = Vec::new();
+        if alive > places {
+            complaints.push(format!("{} connections are over and still in memory, {places} are open", alive - places));
+        }
+        if places > open {
+            complaints.push(format!("{places} connections have a place, and {open} are open"));
+        }
+        complaints
     }
 
     /// The process stands still for `duration`.

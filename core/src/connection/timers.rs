@@ -37,6 +37,7 @@ pub(crate) async fn watch<R: Runtime>(session: Rc<Session<R>>) {
             Some(_) => Some(connection.question_left().map_or(now, |left| left.max(put_off)) + answer_time),
             // A connection that is being closed has its linger; no question would leave it.
             None if connection.write_list.is_closed() => None,
+            None if crate::planted!(SilenceUnasked) => None,
             None if crate::buggify!(PingEarly) => Some(now),
             None => (!limits.nop_interval.is_zero()).then(|| heard + limits.nop_interval),
         };
@@ -75,7 +76,10 @@ pub(crate) async fn watch<R: Runtime>(session: Rc<Session<R>>) {
         }
         // What begins only after this look is looked at soon enough.
         let next_look = now + limits.send_stall.min(limits.initiator_stall);
-        let dues = [send_due, life_due, pdu_due, session.gap_due(), session.data_due(), Some(next_look)];
+        // When the answer comes, the next question is due that long after it, and not when the time for the answer is over.
+        let after_answer = asked.filter(|_| !limits.nop_interval.is_zero() && !crate::planted!(QuestionLate));
+        let after_answer = after_answer.map(|_| now + limits.nop_interval);
+        let dues = [send_due, life_due, after_answer, pdu_due, session.gap_due(), session.data_due(), Some(next_look)];
         let due = dues.into_iter().flatten().min().unwrap_or(now);
         if crate::planted!(TimersOutlive) {
             connection.runtime.sleep(due - now).await;

@@ -15,8 +15,8 @@ use crate::target::{BackendKind, IoMode, LunConfig, Node, NodeConfig, Shard, Tar
 use crate::task::status::Status;
 use crate::testing::{DiskOperation, DiskVerb, MemoryDisk, MemoryStream, TestRuntime};
 use crate::wire::{
-    BHS_BYTES, Bhs, DataOut, LoginRequest, LoginResponse, Opcode, ReadyToTransfer, ScsiCommand, ScsiResponse,
-    SerialNumber, TaskManagementRequest as Function, TaskManagementResponse as Response, padding,
+    BHS_BYTES, Bhs, DataOut, LoginRequest, LoginResponse, NopIn, NopOut, Opcode, ReadyToTransfer, ScsiCommand,
+    ScsiResponse, SerialNumber, TaskManagementRequest as Function, TaskManagementResponse as Response, padding,
 };
 
 const TARGET: &str = "iqn.2026-01.com.example:disk";
@@ -463,6 +463,30 @@ fn peer_that_says_nothing_is_asked_and_then_given_up() {
     assert_eq!(bench.next().expect("a question").opcode(), Opcode::NOP_IN);
     bench.pass(2 * second);
     assert_eq!(bench.session.connection.why_closed(), Some("no answer to NOP-In"));
+}
+
+/// The watch once slept until the time for the answer was over, although it had come.
+#[test]
+fn peer_that_has_answered_is_asked_again_after_the_interval() {
+    let second = Duration::from_secs(1);
+    let mut bench = Bench::with(Limits { nop_interval: second, nop_timeout: 10 * second, ..Limits::default() });
+    bench.pass(second);
+    let question = NopIn::parse(&bench.next().expect("a question")).expect("a NOP-In");
+    bench.pass(second / 2);
+    let answer = NopOut {
+        immediate: true,
+        lun: question.lun,
+        itt: Itt::NONE,
+        ttt: question.ttt,
+        cmd_sn: SerialNumber(bench.next_cmd_sn.get()),
+        exp_stat_sn: question.stat_sn,
+    };
+    bench.send(&answer.to_bhs(0));
+    bench.pass(second - Duration::from_millis(1));
+    assert_eq!(bench.next(), None);
+    bench.pass(Duration::from_millis(1));
+    assert_eq!(bench.next().expect("another question").opcode(), Opcode::NOP_IN);
+    assert_eq!(bench.session.connection.why_closed(), None);
 }
 
 /// Sends a WRITE of four blocks, and has somebody refused a buffer.

@@ -114,6 +114,7 @@ impl<R: Runtime> Shard<R> {
         }
         let Some(slot) = self.node.connection_slot() else {
             let limit = self.limits.marks.connections.meet();
+            crate::probe!(ConnectionsMet);
             self.runtime.event(&Event::ConnectionRefused { peer, limit });
             return stream.close(Close::Abort);
         };
@@ -331,6 +332,10 @@ impl<R: Runtime> Shard<R> {
             None => {
                 let limit = self.limits.marks.sessions_per_target.meet();
                 self.runtime.event(&Event::LimitMet { limit });
+                crate::probe!(SessionsMet);
+                if crate::planted!(RefusedKept) {
+                    std::mem::forget(handoff.slot);
+                }
                 self.refuse(&stream, handoff.logged_in.login, id, LoginStatus::OUT_OF_RESOURCES).await;
             }
         }

@@ -4,6 +4,7 @@
 //! as the rule says; faults may do the same at any time, so only what it must *never* answer is a violation. An
 //! attack ends by its own limits, whatever the target does. Writes that may land are in the history like any other.
 
+mod crowd;
 mod discovery;
 mod lengths;
 mod login;
@@ -141,6 +142,7 @@ impl<W: World> Attacker<'_, W> {
             Attack::CommandOdd | Attack::UnsolicitedOdd => self.odd_command(step).await,
             Attack::TextBounds => self.negotiate(step).await,
             Attack::DiscoveryForeign | Attack::UnknownKeys => self.discovery(step).await,
+            Attack::Crowd => self.crowd(step).await,
             Attack::SecondConnection => self.second_connection(step).await,
             Attack::Slow
             | Attack::NeverReads

@@ -174,6 +174,8 @@ pub enum Attack {
     CommandOdd,
     /// Unsolicited data that may come, but break a rule.
     UnsolicitedOdd,
+    /// More sessions than there may be, one beside the other, which breaks no rule.
+    Crowd,
 }
 
 /// What attacks are about. A hostile initiator knows those of some groups only.
@@ -273,7 +275,8 @@ impl Attack {
             | Self::TrickledData
             | Self::PduDribbled
             | Self::ImmediateFlood
-            | Self::OpenAndDrop => AttackGroup::Pace,
+            | Self::OpenAndDrop
+            | Self::Crowd => AttackGroup::Pace,
         }
     }
 
@@ -352,5 +355,6 @@ impl Attack {
         Self::AbortFlood,
         Self::CommandOdd,
         Self::UnsolicitedOdd,
+        Self::Crowd,
     ];
 }

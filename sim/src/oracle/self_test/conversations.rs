@@ -374,7 +374,7 @@ fn tasks() -> Vec<Case<Talk>> {
             silent.says(data_in(1, F | S, 0, 0, 512)).idles(40).closed()
         }),
         good("a peer that has answered and says nothing more", {
-            Talk::ready().says(reply(opcode::NOP_IN, 0, NO_TAG)).answers_ping().idles(100).closed()
+            Talk::ready().says(reply(opcode::NOP_IN, 0, NO_TAG)).answers_ping().idles(60).closed()
         }),
         bad("S4", "a peer that does not answer is given up too late", {
             Talk::ready().says(reply(opcode::NOP_IN, 0, NO_TAG)).idles(70).closed()
@@ -387,7 +387,20 @@ fn tasks() -> Vec<Case<Talk>> {
         }),
         bad("S4", "a peer that does not answer is asked again and again", {
             let asks = || reply(opcode::NOP_IN, 0, NO_TAG);
-            Talk::ready().says(asks()).idles(30).says(asks()).idles(40).says(asks())
+            Talk::ready().says(asks()).idles(60).says(asks()).idles(60).says(asks())
+        }),
+        good("a silent peer is asked in time, and logs out", {
+            Talk::ready().idles(60).says(reply(opcode::NOP_IN, 0, NO_TAG)).answers_ping().idles(60).closed()
+        }),
+        good("the question to a silent peer waits to be sent", {
+            known().idles(60).core(Event::PeerAsked { connection }).idles(40).closed()
+        }),
+        bad("S4", "a silent peer is asked too late", {
+            Talk::ready().idles(70).says(reply(opcode::NOP_IN, 0, NO_TAG))
+        }),
+        bad("S4", "a silent peer is never asked", Talk::ready().idles(70).closed()),
+        bad("S4", "a peer has answered, and is never asked again", {
+            Talk::ready().says(reply(opcode::NOP_IN, 0, NO_TAG)).answers_ping().idles(70)
         }),
         good(
             "a function takes its time",

@@ -367,6 +367,7 @@ impl Talk {
         let mut oracle = WireOracle::new(&Limits {
             command_window: WINDOW,
             task_management_functions: FUNCTIONS,
+            nop_interval: Duration::from_secs(60),
             ..Limits::default()
         });
         for (second, (connection, step)) in (0..).zip(&self.steps) {

@@ -67,6 +67,8 @@ pub(super) struct Connection {
     overtaken: bool,
     /// When the peer was heard of last.
     heard: Option<Duration>,
+    /// When it was heard of or asked last, in full feature phase.
+    sought: Option<Duration>,
     /// When it was sent something last.
     spoke: Duration,
     /// Why nothing more may be sent.
@@ -100,6 +102,7 @@ impl Connection {
             asking: None,
             overtaken: false,
             heard: None,
+            sought: None,
             spoke: Duration::ZERO,
             over: None,
             last_created: None,
@@ -171,6 +174,7 @@ impl Connection {
 
     /// S4: a peer that does not answer is not asked for ever.
     fn ask(&mut self, shared: &Shared, report: &mut Report<'_>) {
+        self.judge_question(shared, report);
         self.asked = true;
         self.overtaken = self.asking.is_some() && self.heard >= self.asking;
         let since = *self.asked_since.get_or_insert(report.at);
@@ -180,13 +184,26 @@ impl Connection {
     }
 
     /// The core is about to ask whether the peer is there.
-    pub(super) fn is_asking(&mut self, at: Duration) {
-        self.asking = Some(at);
+    pub(super) fn is_asking(&mut self, shared: &Shared, report: &mut Report<'_>) {
+        self.judge_question(shared, report);
+        self.asking = Some(report.at);
+    }
+
+    /// S4: a peer that says nothing is asked whether it is there. Told once.
+    fn judge_question(&mut self, shared: &Shared, report: &mut Report<'_>) {
+        let Some((since, limit)) = self.sought.zip(shared.question_limit) else { return };
+        // At the same moment by our clock it may have been in either order: the target's clock may have jumped between.
+        let is_open = self.asked || self.asking.is_some_and(|asking| self.heard.is_none_or(|heard| heard <= asking));
+        if report.at > since + limit && !is_open && self.over.is_none() {
+            report.add("S4", &format!("the peer has said nothing since {since:?}, and was not asked"));
+            self.sought = None;
+        }
     }
 
     /// S4: a peer that does not answer is given up. Its time begins anew with whatever else it is sent: an answer may be held
     /// up by that. Told once.
     pub(super) fn judge_silence(&mut self, shared: &Shared, report: &mut Report<'_>) {
+        self.judge_question(shared, report);
         if !self.overtaken
             && report.at > self.spoke + shared.verdict_limit
             && let Some(since) = self.asked_since.take()
@@ -214,6 +231,7 @@ impl Connection {
     pub(super) fn received(&mut self, bytes: &Chunk, shared: &mut Shared, report: &mut Report<'_>) {
         self.judge_silence(shared, report);
         self.heard = Some(report.at);
+        self.sought = self.agreement.is_some().then_some(report.at);
         self.asked_since = None;
         self.inbound.feed(bytes.clone());
         self.pump(shared, report);
@@ -464,6 +482,7 @@ impl Connection {
         self.inbound.set_digests(digests);
         self.outbound.set_digests(digests);
         self.agreement = Some(agreement);
+        self.sought = Some(report.at);
         if let Some(name) = name
             && let Some(old) = shared.sessions.insert(name, session)
         {

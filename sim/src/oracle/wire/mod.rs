@@ -90,6 +90,8 @@ struct Shared {
     functions_max: usize,
     /// How long a task management function may take.
     function_limit: Duration,
+    /// How long a peer may say nothing before it is asked whether it is there; `None`: it is never asked.
+    question_limit: Option<Duration>,
     /// How long a peer may leave the target's NOP-Ins without an answer.
     silence_limit: Duration,
     /// How long after it was sent something a peer is given up that has not answered a NOP-In.
@@ -144,6 +146,8 @@ impl WireOracle {
             command_window: limits.command_window,
             functions_max: limits.task_management_functions as usize,
             function_limit: limits.task_management_deadline() + SLACK,
+            // A connection that is being closed is not asked.
+            question_limit: (!limits.nop_interval.is_zero()).then(|| limits.nop_interval + limits.linger + SLACK),
             silence_limit: limits.nop_interval + limits.nop_timeout + limits.send_stall + SLACK,
             verdict_limit: limits.nop_timeout + limits.send_stall + SLACK,
             answer_time: limits.nop_timeout,
@@ -170,6 +174,7 @@ impl WireOracle {
     /// So much of the run the target may spend standing still.
     pub fn allow(&mut self, standstill: Duration) {
         self.shared.function_limit += standstill;
+        self.shared.question_limit = self.shared.question_limit.map(|limit| limit + standstill);
         self.shared.silence_limit += standstill;
         self.shared.verdict_limit += standstill;
     }
@@ -197,7 +202,7 @@ impl WireOracle {
             }
             Event::PeerAsked { connection } => {
                 if let Some(&id) = self.names.connections.get(&connection) {
-                    self.with(id, at, |connection, _, _| connection.is_asking(at));
+                    self.with(id, at, |connection, shared, report| connection.is_asking(shared, report));
                 }
             }
             Event::ConnectionClosed { connection, why } => self.core_closed(at, connection, why),
