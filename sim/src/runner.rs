@@ -64,6 +64,8 @@ pub struct Options {
     pub watch: Option<Box<dyn Watch>>,
     /// Real time for the run; zero: two minutes.
     pub limit: Duration,
+    /// The faults end at this virtual time, if they have not ended before.
+    pub calm: Option<Duration>,
 }
 
 /// Runs `plan` on a thread of its own.
@@ -77,7 +79,7 @@ pub fn run(plan: &Plan, options: Options) -> Verdict {
         if let Some(schedule) = plan.schedule {
             executor.follow(seed, schedule);
         }
-        Run::new(plan, executor, options.watch).play().await
+        Run::new(plan, executor, options).play().await
     });
     let failure = match result {
         Ok(verdict) => return verdict,
@@ -127,6 +129,8 @@ struct Run {
     executor: Executor,
     network: Network,
     cluster: Cluster,
+    /// [`Options::calm`].
+    calm: Duration,
     trace: Rc<RefCell<Trace>>,
     observers: Observers,
     shared: Shared,
@@ -138,9 +142,9 @@ struct Run {
 }
 
 impl Run {
-    fn new(plan: Plan, executor: Executor, watch: Option<Box<dyn Watch>>) -> Self {
+    fn new(plan: Plan, executor: Executor, options: Options) -> Self {
         let fires = buggify::activate(plan.seed, &plan.buggify);
-        let trace = Rc::new(RefCell::new(Trace::new(watch)));
+        let trace = Rc::new(RefCell::new(Trace::new(options.watch)));
         let units = plan.units.iter().map(UnitPlan::unit).collect();
         let mut shared = Shared::new(plan.seed, TARGET_NAME, units);
         shared.pool_share_bytes = plan.target.pool_bytes / plan.target.pool_shares.max(1) as usize;
@@ -167,6 +171,7 @@ impl Run {
             executor,
             network,
             cluster,
+            calm: options.calm.unwrap_or(Duration::MAX),
             trace,
             observers,
             shared,
@@ -205,7 +210,8 @@ impl Run {
             self.mark_failures();
         }
         self.enter("chaos");
-        let chaos = select(initiators, clock.sleep(CHAOS_MAX)).await;
+        let end = self.calm.min(clock.now() + CHAOS_MAX);
+        let chaos = select(initiators, clock.sleep_until(end)).await;
         faults.stop().await;
         self.enter("healed");
         self.faults.set(faults.struck());

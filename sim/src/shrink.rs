@@ -10,6 +10,7 @@
 //! A race is lost when what it runs against moves. So at the end operations are tried once more with everything shaken.
 
 mod anchors;
+mod calm;
 mod causes;
 mod edits;
 mod pauses;
@@ -27,6 +28,7 @@ use crate::plan::Plan;
 use crate::random::Draws;
 use crate::runner::{self, Options};
 use crate::verdict::{Failure, Verdict};
+pub use calm::last_help_us;
 pub use causes::{Cause, Window, causes};
 use edits::{Edit, Pass};
 

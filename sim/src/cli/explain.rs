@@ -5,14 +5,19 @@ use super::report::plan_banner;
 use super::repro::load;
 use super::shard::Shard;
 use super::shrink::UNREPEATED;
+use super::trace::record;
 use super::{EXIT_BUG, EXIT_OK, EXIT_USAGE};
-use crate::plan::Profile;
+use crate::plan::{Plan, Profile};
 use crate::runner::{self, Options};
-use crate::shrink::{Cause, Size, causes};
+use crate::shrink::{Cause, Size, causes, last_help_us};
+use crate::trace::{Filter, line};
 use crate::verdict::{WATCHDOG, oracle_name};
 
 /// Beyond this size every part costs a run that nobody waits for.
 const OPERATIONS_MAX: usize = 100;
+
+/// More events of one moment than these hide what matters.
+const EVENTS_MAX: usize = 8;
 
 /// Explains the failure of the seed or the plan file `what`; returns the exit code.
 pub(super) fn run(what: &str, profile: Profile, planted: Option<String>, jobs: usize) -> u8 {
@@ -47,8 +52,21 @@ pub(super) fn run(what: &str, profile: Profile, planted: Option<String>, jobs: u
     needed.iter().for_each(|cause| println!("  {}", told(cause)));
     println!("it does not need, one by one:");
     free.iter().for_each(|cause| println!("  {}", told(cause)));
+    if let Some(last) = last_help_us(&plan, failure) {
+        tell_calm(&plan, last);
+    }
     println!("{header}");
     EXIT_BUG
+}
+
+/// Tells until when the end of all faults still helps, and what happens then.
+fn tell_calm(plan: &Plan, last_us: u64) {
+    let late_us = last_us + 1;
+    println!(
+        "it still passes when all faults end at {last_us} us, and fails when they end at {late_us} us. What happens then:"
+    );
+    let then = Filter { from_us: Some(last_us), to_us: Some(late_us), ..Filter::default() };
+    then.apply(&record(plan).1).iter().take(EVENTS_MAX).for_each(|entry| println!("  {}", line(entry)));
 }
 
 fn told(cause: &Cause) -> String {

@@ -242,4 +242,14 @@ fn causes_of_a_small_failure_are_named_in_the_words_of_the_plan() {
     let window = loss.window.as_ref().expect("the power loss has to come at its time");
     assert!(loss.needed && window.unit == "us");
     assert!(window.moments.contains(&20_000) && *window.moments.end() < 200_000, "{window:?}");
+    let last = last_help_us(&plan, &failures[0]).expect("it needs the power loss");
+    assert!((19_999..=20_000).contains(&last), "it helps until the power is lost, at 20,000 us: {last}");
+}
+
+#[test]
+fn end_of_faults_helps_nothing_where_none_is_needed() {
+    let plan = Plan::from_toml(include_str!("deadline-wraps.toml")).expect("it is a plan");
+    let plan = Plan { faults: Vec::new(), ..plan };
+    let failure = Failure { oracle: "B5", message: String::new() };
+    assert_eq!(last_help_us(&plan, &failure), None);
 }
