@@ -1,5 +1,8 @@
 //! `quintain-sim`: runs seeds, reproduces failures, measures the simulator's power.
-#![forbid(unsafe_code)]
+#![cfg_attr(not(target_feature = "crt-static"), forbid(unsafe_code))]
+
+#[cfg(target_feature = "crt-static")]
+mod static_libc;
 
 use std::process::ExitCode;
 
