@@ -208,21 +208,25 @@ impl Cluster {
     }
 
     /// Connections that the target has ended and not let go of: a session that is held by its own tasks, a timer, a
-    /// function that never comes to its end. Each holds its stream. And places of connections that are not there any more.
+    /// function that never comes to its end. Each holds its stream.
     #[must_use]
-    pub fn strays(&self) -> Vec<String> {
+    pub fn strays(&self) -> Option<String> {
+        let (alive, places) = (self.state.parts.network.streams_alive() as u64, self.places());
+        let strays = alive.checked_sub(places).filter(|&strays| strays > 0)?;
+        Some(format!("{strays} connections are over and still in memory, {places} are open"))
+    }
+
+    /// Places that are held for connections which are closed.
+    #[must_use]
+    pub fn kept_places(&self) -> Option<String> {
+        let (open, places) = (self.state.parts.network.open_at_target() as u64, self.places());
+        (places > open).then(|| format!("{places} connections have a place, and {open} are open"))
+    }
+
+    /// Connections, as the target counts them.
+    fn places(&self) -> u64 {
         let up = self.state.up.borrow();
-        let network = &self.state.parts.network;
-        let (alive, open) = (network.streams_alive() as u64, network.open_at_target() as u64);
-        let places = up.as_ref().and_then(|up| up.shards.first()?.usage().remove("connections")).unwrap_or(0);
-        let mut complaints = Vec::new();
-        if alive > places {
-            complaints.push(format!("{} connections are over and still in memory, {places} are open", alive - places));
-        }
-        if places > open {
-            complaints.push(format!("{places} connections have a place, and {open} are open"));
-        }
-        complaints
+        up.as_ref().and_then(|up| up.shards.first()?.usage().remove("connections")).unwrap_or(0)
     }
 
     /// The process stands still for `duration`.

@@ -64,7 +64,7 @@ pub struct Options {
     pub watch: Option<Box<dyn Watch>>,
     /// Real time for the run; zero: two minutes.
     pub limit: Duration,
-    /// The faults end at this virtual time, if they have not ended before.
+    /// The chaos, of faults and attacks, ends at this virtual time, if it has not ended before.
     pub calm: Option<Duration>,
 }
 
@@ -149,6 +149,7 @@ impl Run {
         let mut shared = Shared::new(plan.seed, TARGET_NAME, units);
         shared.pool_share_bytes = plan.target.pool_bytes / plan.target.pool_shares.max(1) as usize;
         shared.configured = Rc::new(plan.units.iter().map(|unit| (unit.lun, unit.configured(&plan.target))).collect());
+        shared.asks_peers = plan.target.nop_interval_ms > 0;
         shared.stall_bytes = plan.target.stall_bytes;
         shared.initiator_stall = Duration::from_millis(plan.target.initiator_stall_ms);
         shared.shortest_stall = plan.shortest(plan.target.initiator_stall_ms);
@@ -260,7 +261,12 @@ impl Run {
         // Where nothing is lost with the process' memory at once, what it keeps too long shows.
         if matches!(self.plan.ending, Ending::AuditThenPowerLoss | Ending::CleanStop) {
             self.executor.clock().sleep(FORGOTTEN).await;
-            self.cluster.strays().into_iter().for_each(|complaint| self.fail("S5", complaint));
+            if self.cluster.kept_places().is_some() {
+                // The last task of a connection that was given up just now may be at a disk.
+                self.executor.clock().sleep(FORGOTTEN).await;
+            }
+            let kept = self.cluster.strays().into_iter().chain(self.cluster.kept_places());
+            kept.for_each(|complaint| self.fail("S5", complaint));
         }
         for death in deaths {
             if let Some(death) = *death

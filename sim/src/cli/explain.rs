@@ -59,11 +59,11 @@ pub(super) fn run(what: &str, profile: Profile, planted: Option<String>, jobs: u
     EXIT_BUG
 }
 
-/// Tells until when the end of all faults still helps, and what happens then.
+/// Tells until when the end of the chaos still helps, and what happens then.
 fn tell_calm(plan: &Plan, last_us: u64) {
     let late_us = last_us + 1;
     println!(
-        "it still passes when all faults end at {last_us} us, and fails when they end at {late_us} us. What happens then:"
+        "the rule is kept when all faults end at {last_us} us, and broken when they end at {late_us} us. Then happens:"
     );
     let then = Filter { from_us: Some(last_us), to_us: Some(late_us), ..Filter::default() };
     then.apply(&record(plan).1).iter().take(EVENTS_MAX).for_each(|entry| println!("  {}", line(entry)));

@@ -97,6 +97,8 @@ pub struct Shared {
     pub initiator_stall: Duration,
     /// The shortest time that the target may take for that long: its clock may be wrong.
     pub shortest_stall: Duration,
+    /// The target asks silent peers whether they are there.
+    pub asks_peers: bool,
     /// Bytes of data that WRITEs have to get in that time while buffers are short.
     pub stall_bytes: usize,
     /// Bytes of the buffer pool that one session's WRITEs may hold while their data are on the way.
@@ -128,6 +130,7 @@ impl Shared {
             seed,
             initiator_stall: Duration::from_secs(60),
             shortest_stall: Duration::from_secs(60),
+            asks_peers: true,
             stall_bytes: 4 << 20,
             pool_share_bytes: 32 << 20,
             phase: Rc::new(Cell::new(Phase::Chaos)),

@@ -248,8 +248,11 @@ fn causes_of_a_small_failure_are_named_in_the_words_of_the_plan() {
 
 #[test]
 fn end_of_faults_helps_nothing_where_none_is_needed() {
-    let plan = Plan::from_toml(include_str!("deadline-wraps.toml")).expect("it is a plan");
-    let plan = Plan { faults: Vec::new(), ..plan };
-    let failure = Failure { oracle: "B5", message: String::new() };
-    assert_eq!(last_help_us(&plan, &failure), None);
+    let plan = Plan { planted: Some("unit-attention-never".to_owned()), ..Plan::generate(3, Profile::Lite) };
+    let fault = |count| Fault { id: 0, when: Trigger::AtUs(1), since: None, kind: FaultKind::NoBuffer { count } };
+    for faults in [vec![fault(1)], vec![]] {
+        let plan = Plan { faults, ..plan.clone() };
+        let failures = runner::run(&plan, Options::default()).failures;
+        assert_eq!(last_help_us(&plan, &failures[0]), None);
+    }
 }

@@ -23,8 +23,12 @@ const TARGET_ERROR: u16 = 3;
 
 impl<W: World> Attacker<'_, W> {
     /// Sessions of one initiator side by side: one with the target takes the place of none, as each has an ISID of its own.
-    /// One crowd in four is of discovery sessions.
+    /// One crowd in four is of discovery sessions. It stays away from a target that never asks whether its peers are there:
+    /// with the link silent for ever, such a one would be full for ever, and be right.
     pub(super) async fn crowd(&mut self, step: &AttackStep) -> Result<(), LinkError> {
+        if !self.shared.asks_peers {
+            return Ok(());
+        }
         let target = self.shared.target.clone();
         let target = (variant(step, 4) != 0).then_some(&*target);
         let (until, mut inside, mut turned_away) = (self.world.now() + LIMIT, Vec::new(), 0);
@@ -43,7 +47,7 @@ impl<W: World> Attacker<'_, W> {
                 Err(LoginError::Breach(oracle, message)) => self.complain(oracle, step, &message),
             }
         }
-        self.world.sleep(Duration::from_millis(u64::from(step.amount % STAY_MS))).await;
+        self.world.sleep(Duration::from_millis(u64::from(step.amount / 4 % STAY_MS))).await;
         inside.into_iter().for_each(|link| link.wire.abort());
         Ok(())
     }

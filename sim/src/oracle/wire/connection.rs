@@ -67,8 +67,8 @@ pub(super) struct Connection {
     overtaken: bool,
     /// When the peer was heard of last.
     heard: Option<Duration>,
-    /// When it was heard of or asked last, in full feature phase.
-    sought: Option<Duration>,
+    /// Since when it says nothing, in full feature phase.
+    silent_since: Option<Duration>,
     /// When it was sent something last.
     spoke: Duration,
     /// Why nothing more may be sent.
@@ -102,7 +102,7 @@ impl Connection {
             asking: None,
             overtaken: false,
             heard: None,
-            sought: None,
+            silent_since: None,
             spoke: Duration::ZERO,
             over: None,
             last_created: None,
@@ -191,12 +191,12 @@ impl Connection {
 
     /// S4: a peer that says nothing is asked whether it is there. Told once.
     fn judge_question(&mut self, shared: &Shared, report: &mut Report<'_>) {
-        let Some((since, limit)) = self.sought.zip(shared.question_limit) else { return };
+        let Some((since, limit)) = self.silent_since.zip(shared.question_limit) else { return };
         // At the same moment by our clock it may have been in either order: the target's clock may have jumped between.
         let is_open = self.asked || self.asking.is_some_and(|asking| self.heard.is_none_or(|heard| heard <= asking));
         if report.at > since + limit && !is_open && self.over.is_none() {
             report.add("S4", &format!("the peer has said nothing since {since:?}, and was not asked"));
-            self.sought = None;
+            self.silent_since = None;
         }
     }
 
@@ -231,7 +231,7 @@ impl Connection {
     pub(super) fn received(&mut self, bytes: &Chunk, shared: &mut Shared, report: &mut Report<'_>) {
         self.judge_silence(shared, report);
         self.heard = Some(report.at);
-        self.sought = self.agreement.is_some().then_some(report.at);
+        self.silent_since = self.agreement.is_some().then_some(report.at);
         self.asked_since = None;
         self.inbound.feed(bytes.clone());
         self.pump(shared, report);
@@ -482,7 +482,7 @@ impl Connection {
         self.inbound.set_digests(digests);
         self.outbound.set_digests(digests);
         self.agreement = Some(agreement);
-        self.sought = Some(report.at);
+        self.silent_since = Some(report.at);
         if let Some(name) = name
             && let Some(old) = shared.sessions.insert(name, session)
         {
