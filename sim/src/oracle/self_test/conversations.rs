@@ -392,6 +392,11 @@ fn tasks() -> Vec<Case<Talk>> {
         good("a silent peer is asked in time, and logs out", {
             Talk::ready().idles(60).says(reply(opcode::NOP_IN, 0, NO_TAG)).answers_ping().idles(60).closed()
         }),
+        good("a peer is asked as its session begins, well after its login request, and says nothing", {
+            let (answer, asked) = (Talk::login_response(&[]), Event::PeerAsked { connection });
+            let begins = Talk::opened().known_to_core().asks_to_log_in(&[]).idles(5).says(answer);
+            begins.together().core(asked).together().says(reply(opcode::NOP_IN, 0, NO_TAG)).idles(70).closed()
+        }),
         good("the question to a silent peer waits to be sent", {
             known().idles(60).core(Event::PeerAsked { connection }).idles(40).closed()
         }),

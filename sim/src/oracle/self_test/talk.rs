@@ -31,6 +31,8 @@ enum Step {
     Sent(Vec<u8>),
     Core(Event),
     Closed,
+    /// The next one is at the same time as the one before.
+    Together,
 }
 
 /// A conversation that is being written; numbers follow by themselves.
@@ -268,6 +270,11 @@ impl Talk {
         self.step(Step::Core(event))
     }
 
+    /// What follows happens at the same time.
+    pub(crate) fn together(self) -> Self {
+        self.step(Step::Together)
+    }
+
     /// Nothing happens for so many seconds.
     pub(crate) fn idles(self, seconds: usize) -> Self {
         (0..seconds).fold(self, |talk, _| talk.core(Event::LimitMet { limit: "any" }))
@@ -370,9 +377,12 @@ impl Talk {
             nop_interval: Duration::from_secs(60),
             ..Limits::default()
         });
-        for (second, (connection, step)) in (0..).zip(&self.steps) {
+        let mut second = 0;
+        for (connection, step) in &self.steps {
             let at = Duration::from_secs(second);
+            second += 1;
             match step {
+                Step::Together => second -= 2,
                 Step::Opened => oracle.opened(*connection, at, 0),
                 Step::Received(bytes) => {
                     bytes.chunks(most).for_each(|part| oracle.received(*connection, at, &part.into()))

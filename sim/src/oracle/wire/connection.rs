@@ -482,6 +482,8 @@ impl Connection {
         self.inbound.set_digests(digests);
         self.outbound.set_digests(digests);
         self.agreement = Some(agreement);
+        // The session begins now, which may be well after the last request came: until then nothing was missed.
+        self.heard = Some(report.at);
         self.silent_since = Some(report.at);
         if let Some(name) = name
             && let Some(old) = shared.sessions.insert(name, session)
