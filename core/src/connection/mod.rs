@@ -138,7 +138,7 @@ impl<R: Runtime> Connection<R> {
         }
     }
 
-    /// When something that the peer has owed since `since` is overdue; never while nothing is received.
+    /// When something that the peer has owed since `since` is overdue; it does not become so while nothing is received.
     pub(crate) fn overdue_at(&self, since: Moment, limit: Duration) -> Option<Duration> {
         let due = self.pauses.borrow().over_at(since, limit)?;
         let wraps = crate::planted!(DeadlineWraps);

@@ -34,10 +34,12 @@ impl Pauses {
         Moment { at: now, deaf: self.until(now) }
     }
 
-    /// When `limit` of listening has passed since `since`, if there is no pause before; `None` in a pause.
+    /// When `limit` of listening has passed since `since`, if there is no pause before. In a pause, `None` unless it had
+    /// passed when the pause began: else who has one at each look would never be overdue.
     pub(crate) fn over_at(&self, since: Moment, limit: Duration) -> Option<Duration> {
         let missed = self.sum - since.deaf.min(self.sum);
-        self.since.is_none().then(|| since.at + missed + limit)
+        let due = since.at + missed + limit;
+        self.since.is_none_or(|pause| due <= pause).then_some(due)
     }
 
     fn until(&self, now: Duration) -> Duration {
@@ -66,6 +68,20 @@ mod tests {
         pauses.end(at(107));
         assert_eq!(pauses.over_at(asked, LIMIT), Some(at(114)));
         assert_eq!(pauses.over_at(in_the_pause, LIMIT), Some(at(117)), "its time begins with the end of the pause");
+    }
+
+    /// Looks fell into pauses, one like the other, and nothing was ever overdue.
+    #[test]
+    fn what_was_overdue_when_a_pause_began_is_so_in_it() {
+        let mut pauses = Pauses::default();
+        let asked = pauses.moment(at(100));
+        pauses.begin(at(109));
+        assert_eq!(pauses.over_at(asked, LIMIT), None);
+        pauses.end(at(111));
+        pauses.begin(at(112));
+        assert_eq!(pauses.over_at(asked, LIMIT), Some(at(112)));
+        let in_the_pause = pauses.moment(at(113));
+        assert_eq!(pauses.over_at(in_the_pause, LIMIT), None);
     }
 
     #[test]
