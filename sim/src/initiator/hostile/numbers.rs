@@ -146,6 +146,8 @@ impl<W: World> Attacker<'_, W> {
             return Ok(());
         }
         let write = peer.open_write(step.amount, 2, 0xa1).await?;
+        // A reset may end it in silence; then what has its tag is served, and a status is not its own.
+        peer.let_go(&write);
         let pdu = peer.test_unit_ready(write.tag);
         peer.send(pdu).await?;
         let heard = peer.listen().await;

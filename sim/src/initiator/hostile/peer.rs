@@ -306,6 +306,11 @@ impl<W: World> Peer<W> {
         self.open.iter().any(|(open, _)| *open == tag)
     }
 
+    /// No status with the tag of this write is known to be its own: it stays open until the session is over.
+    pub(super) fn let_go(&mut self, write: &OpenWrite) {
+        self.open.iter_mut().filter(|(tag, _)| *tag == write.tag).for_each(|(tag, _)| *tag = NO_TAG);
+    }
+
     /// The write is gone for good.
     pub(super) fn fence(&mut self, write: &OpenWrite) {
         if let Some(at) = self.open.iter().position(|(tag, _)| *tag == write.tag) {
