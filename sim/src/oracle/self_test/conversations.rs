@@ -397,6 +397,13 @@ fn tasks() -> Vec<Case<Talk>> {
             let begins = Talk::opened().known_to_core().asks_to_log_in(&[]).idles(5).says(answer);
             begins.together().core(asked).together().says(reply(opcode::NOP_IN, 0, NO_TAG)).idles(70).closed()
         }),
+        good("a peer is asked as its session begins, and much later again", {
+            let (answer, asked) = (Talk::login_response(&[]), Event::PeerAsked { connection });
+            let asks = || reply(opcode::NOP_IN, 0, NO_TAG);
+            let begins = Talk::opened().known_to_core().asks_to_log_in(&[]).says(answer);
+            let begins = begins.together().core(asked.clone()).together();
+            begins.says(asks()).idles(150).core(asked).says(asks()).idles(40).closed()
+        }),
         good("the question to a silent peer waits to be sent", {
             known().idles(60).core(Event::PeerAsked { connection }).idles(40).closed()
         }),

@@ -63,12 +63,8 @@ pub(super) struct Connection {
     asked_since: Option<Duration>,
     /// When the core asked for that, which is before it left.
     asking: Option<Duration>,
-    /// What the core was sent meanwhile is its answer.
-    overtaken: bool,
-    /// When the peer was heard of last.
+    /// When the peer was heard of last: since then it is silent.
     heard: Option<Duration>,
-    /// Since when it says nothing, in full feature phase.
-    silent_since: Option<Duration>,
     /// When it was sent something last.
     spoke: Duration,
     /// Why nothing more may be sent.
@@ -100,9 +96,7 @@ impl Connection {
             asked: false,
             asked_since: None,
             asking: None,
-            overtaken: false,
             heard: None,
-            silent_since: None,
             spoke: Duration::ZERO,
             over: None,
             last_created: None,
@@ -176,7 +170,10 @@ impl Connection {
     fn ask(&mut self, shared: &Shared, report: &mut Report<'_>) {
         self.judge_question(shared, report);
         self.asked = true;
-        self.overtaken = self.asking.is_some() && self.heard >= self.asking;
+        // What the core heard since it asked was an answer, and its time does not run.
+        if self.asking.is_some() && self.heard >= self.asking {
+            return;
+        }
         let since = *self.asked_since.get_or_insert(report.at);
         if report.at > since + shared.silence_limit {
             report.add("S4", &format!("the peer is asked again, and it has not answered since {since:?}"));
@@ -191,12 +188,12 @@ impl Connection {
 
     /// S4: a peer that says nothing is asked whether it is there. Told once.
     fn judge_question(&mut self, shared: &Shared, report: &mut Report<'_>) {
-        let Some((since, limit)) = self.silent_since.zip(shared.question_limit) else { return };
+        let (Some(since), Some(limit), Some(_)) = (self.heard, shared.question_limit, &self.agreement) else { return };
         // At the same moment by our clock it may have been in either order: the target's clock may have jumped between.
-        let is_open = self.asked || self.asking.is_some_and(|asking| self.heard.is_none_or(|heard| heard <= asking));
+        let is_open = self.asked || self.asking.is_some_and(|asking| since <= asking);
         if report.at > since + limit && !is_open && self.over.is_none() {
             report.add("S4", &format!("the peer has said nothing since {since:?}, and was not asked"));
-            self.silent_since = None;
+            self.heard = None;
         }
     }
 
@@ -204,8 +201,7 @@ impl Connection {
     /// up by that. Told once.
     pub(super) fn judge_silence(&mut self, shared: &Shared, report: &mut Report<'_>) {
         self.judge_question(shared, report);
-        if !self.overtaken
-            && report.at > self.spoke + shared.verdict_limit
+        if report.at > self.spoke + shared.verdict_limit
             && let Some(since) = self.asked_since.take()
         {
             report.add("S4", &format!("the peer has not answered the NOP-In of {since:?}, and was not given up"));
@@ -231,7 +227,6 @@ impl Connection {
     pub(super) fn received(&mut self, bytes: &Chunk, shared: &mut Shared, report: &mut Report<'_>) {
         self.judge_silence(shared, report);
         self.heard = Some(report.at);
-        self.silent_since = self.agreement.is_some().then_some(report.at);
         self.asked_since = None;
         self.inbound.feed(bytes.clone());
         self.pump(shared, report);
@@ -484,7 +479,6 @@ impl Connection {
         self.agreement = Some(agreement);
         // The session begins now, which may be well after the last request came: until then nothing was missed.
         self.heard = Some(report.at);
-        self.silent_since = Some(report.at);
         if let Some(name) = name
             && let Some(old) = shared.sessions.insert(name, session)
         {
