@@ -68,6 +68,7 @@ catalogue! {
         DataCountedEarly "data-counted-early": "Data-Out counts as received when its header is there.",
         UnderflowForgotten "underflow-forgotten": "A residual count comes without its U bit.",
         SegmentLimitIgnored "segment-limit-ignored": "The peer's MaxRecvDataSegmentLength is ignored.",
+        SegmentLimitStays "segment-limit-stays": "MaxRecvDataSegmentLength declared in full feature phase changes nothing.",
         DataBehindWrite "data-behind-write": "Data-Out behind a complete WRITE takes its data away.",
         NegotiationTakesMaximum "negotiation-takes-maximum": "Burst lengths are negotiated to the larger value.",
         ImmediateAskedAgain "immediate-asked-again": "R2Ts ask again for what came as immediate data.",

@@ -549,7 +549,9 @@ impl<R: Runtime> Driver<R> {
                 self.reject_request(&request.to_bhs(data.len()), reason);
             }
             TextAction::Reply { final_bit, continue_bit, ttt, data, max_send_data_segment_bytes } => {
-                if let Some(declared) = max_send_data_segment_bytes {
+                if let Some(declared) = max_send_data_segment_bytes
+                    && !crate::planted!(SegmentLimitStays)
+                {
                     session.negotiated.borrow_mut().max_send_data_segment_bytes = declared;
                 }
                 let (exp_cmd_sn, max_cmd_sn) = session.window_numbers();

@@ -7,7 +7,7 @@ use super::super::link::{Link, LinkError};
 use super::super::plan::{Attack, AttackStep, Keys};
 use super::super::world::{Wire, World};
 use super::Attacker;
-use super::peer::variant;
+use super::peer::{variant, variant_within};
 
 /// How long to wait for what the target makes of it: its own limit for a login is 15 seconds.
 pub(super) const LISTEN: Duration = Duration::from_secs(20);
@@ -46,7 +46,8 @@ impl<W: World> Attacker<'_, W> {
     async fn stop_half_way(&mut self, link: &mut Link<W>, step: &AttackStep) -> Result<(), LinkError> {
         let deadline = self.world.now() + LISTEN;
         let bytes = self.request(0x04, text::encode(&self.names())).encode(link.digests);
-        let cut = if variant(step, 2) == 0 { bytes.len() } else { step.amount as usize % bytes.len() };
+        let cut =
+            if variant(step, 2) == 0 { bytes.len() } else { variant_within(step, 2, bytes.len() as u32) as usize };
         link.send_bytes(bytes[..cut].to_vec(), deadline).await?;
         while link.recv(deadline).await.is_ok() {}
         Ok(())

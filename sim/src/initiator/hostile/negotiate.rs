@@ -1,16 +1,19 @@
 //! Text negotiations of full feature phase at their bounds and beyond them (RFC 7143, sections 11.10 and 11.11).
 
+use super::super::cdb;
 use super::super::codec::{NO_TAG, RawPdu, opcode, text};
 use super::super::link::LinkError;
-use super::super::plan::{AttackStep, Keys};
+use super::super::plan::{AttackStep, CdbSize, Direction, Keys};
 use super::super::world::World;
 use super::Attacker;
-use super::peer::{Peer, solicited, variant};
+use super::peer::{Peer, solicited, variant, variant_within};
 
 /// Text request: the F bit, the C bit, neither.
 const FINAL: u8 = 0x80;
 const CONTINUES: u8 = 0x40;
 const OPEN: u8 = 0;
+/// SCSI Command: F and R, a simple task.
+const READS: u8 = 0xc1;
 /// More requests than these are a negotiation without an end.
 const REQUESTS_MAX: u32 = 300;
 /// Their answers, `NotUnderstood` each, take several PDUs of the smallest segments.
@@ -19,24 +22,24 @@ const UNKNOWN_KEYS: u32 = 40;
 const MANY_KEYS: u32 = 200;
 /// More text than this is an answer without an end.
 const ANSWER_BYTES_MAX: usize = 1 << 16;
-/// The initiator's MaxRecvDataSegmentLength, in bytes; it may be declared anew, and smaller.
+/// The initiator's MaxRecvDataSegmentLength, in bytes; and what it declares later.
 const SEGMENT_BYTES: u32 = 1_024;
+const SHORT_SEGMENT_BYTES: u32 = 512;
 /// More than the target keeps of what waits for a gap in CmdSN, in bytes.
 const HELD_BYTES: usize = 5_000;
 
 /// Kinds of this attack.
-const KINDS: u32 = 12;
+const KINDS: u32 = 13;
 
 /// One request whose text is whole, and what is said to its key; `None`: nothing. `T` stands for the target's name, `t` for
 /// the same in other letters.
-const QUESTIONS: [(&str, &str, Option<&str>); 12] = [
+const QUESTIONS: [(&str, &str, Option<&str>); 11] = [
     ("SendTargets", "", Some("T")),
     ("SendTargets", "T", Some("T")),
     ("SendTargets", "t", Some("T")),
     ("SendTargets", "All", Some("Reject")),
     ("SendTargets", "all", None),
     ("SendTargets", "iqn.2026-11.com.example:other", None),
-    ("MaxRecvDataSegmentLength", "512", None),
     ("InitiatorAlias", "late", None),
     ("MaxBurstLength", "512", Some("Reject")),
     ("InitiatorName", "iqn.2026-11.com.example:other", Some("Reject")),
@@ -55,14 +58,15 @@ impl<W: World> Attacker<'_, W> {
             6 | 7 => self.answer_in_parts(&mut peer, step).await,
             8 => self.too_long(&mut peer, step).await,
             9 | 10 => self.no_text(&mut peer, step).await,
-            _ => ahead_of_a_gap(&mut peer).await,
+            11 => ahead_of_a_gap(&mut peer).await,
+            _ => self.declare_anew(&mut peer, step).await,
         };
         self.leave(peer);
         result
     }
 
     async fn question(&mut self, peer: &mut Peer<W>, step: &AttackStep) -> Result<(), LinkError> {
-        let (key, value, expected) = QUESTIONS[variant(step, QUESTIONS.len() as u32) as usize];
+        let (key, value, expected) = QUESTIONS[inner(step, QUESTIONS.len() as u32) as usize];
         let target = self.shared.target.to_string();
         let value = match value {
             "T" => target.clone(),
@@ -109,6 +113,36 @@ impl<W: World> Attacker<'_, W> {
                 self.complain("I9", step, &format!("a key in pieces was answered {:#04x}", answer.opcode()));
                 return Ok(());
             }
+        }
+        Ok(())
+    }
+
+    /// Segments are to be shorter from now on (RFC 7143, section 13.12): those of a READ that comes behind the answer are.
+    async fn declare_anew(&mut self, peer: &mut Peer<W>, step: &AttackStep) -> Result<(), LinkError> {
+        let declaration = format!("MaxRecvDataSegmentLength={SHORT_SEGMENT_BYTES}\0").into_bytes();
+        let (declares, reads) = (peer.tag(), peer.tag());
+        let answer = exchange(peer, FINAL, declares, NO_TAG, declaration).await?;
+        if answer.opcode() != opcode::TEXT_RESPONSE || !answer.data.is_empty() {
+            self.complain(
+                "I9",
+                step,
+                &format!("a declaration was answered {:#04x} {:?}", answer.opcode(), answer.data),
+            );
+            return Ok(());
+        }
+        let blocks = (SEGMENT_BYTES / peer.unit.block_bytes).clamp(1, peer.unit.blocks as u32);
+        let cdb = cdb::transfer(Direction::In, CdbSize::Sixteen, 0, blocks, false, false);
+        peer.send(RawPdu::scsi_command(READS, peer.lun, reads, blocks * peer.unit.block_bytes, &cdb)).await?;
+        let heard = peer.listen().await;
+        let parts = heard.iter().filter(|pdu| pdu.opcode() == opcode::DATA_IN && pdu.initiator_task_tag() == reads);
+        if let Some(longest) =
+            parts.map(|pdu| pdu.data.len()).max().filter(|&bytes| bytes > SHORT_SEGMENT_BYTES as usize)
+        {
+            self.complain(
+                "I6",
+                step,
+                &format!("a segment has {longest} bytes, {SHORT_SEGMENT_BYTES} were declared last"),
+            );
         }
         Ok(())
     }
@@ -188,7 +222,7 @@ impl<W: World> Attacker<'_, W> {
             (FINAL, "=1\0"),
             (FINAL, "X-odd=1"),
             (FINAL, "X-odd=1\0X-odd=1\0"),
-        ][variant(step, 5) as usize];
+        ][inner(step, 5) as usize];
         let tag = peer.tag();
         self.must_reject(peer, step, flags, (tag, NO_TAG), data.as_bytes().to_vec()).await
     }
@@ -217,7 +251,7 @@ impl<W: World> Attacker<'_, W> {
 
 /// Which of `count` variants of its kind.
 fn inner(step: &AttackStep, count: u32) -> u32 {
-    step.amount / KINDS % count
+    variant_within(step, KINDS, count)
 }
 
 /// An immediate Text Request and what answers it: a Text Response or a Reject.

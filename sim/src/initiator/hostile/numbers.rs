@@ -6,7 +6,7 @@ use super::super::codec::{RawPdu, opcode, serial};
 use super::super::link::LinkError;
 use super::super::plan::{Attack, AttackStep, Attribute};
 use super::super::world::World;
-use super::peer::{Peer, is_answered, is_good, solicited, variant};
+use super::peer::{Peer, is_answered, is_good, solicited, variant, variant_within};
 use super::{Attacker, LONG_STALL, STALL_SLACK};
 
 /// A wider window than this is not filled.
@@ -33,7 +33,7 @@ impl<W: World> Attacker<'_, W> {
         let (good, bad) = (peer.tag(), peer.tag());
         let (next, last) = (peer.cmd_sn, peer.max_cmd_sn);
         let bad_sn = match step.attack {
-            Attack::CommandAboveWindow => last.wrapping_add(1 + variant(step, 3) * 1_000),
+            Attack::CommandAboveWindow => last.wrapping_add(1 + variant_within(step, 3, 3) * 1_000),
             Attack::CommandBelowWindow => next.wrapping_sub(1 + variant(step, 3) * 1_000),
             Attack::CommandTwice => next,
             _ => next.wrapping_add(1 + variant(step, 3)),
