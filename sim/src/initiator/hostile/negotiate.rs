@@ -66,7 +66,7 @@ impl<W: World> Attacker<'_, W> {
     }
 
     async fn question(&mut self, peer: &mut Peer<W>, step: &AttackStep) -> Result<(), LinkError> {
-        let (key, value, expected) = QUESTIONS[inner(step, QUESTIONS.len() as u32) as usize];
+        let (key, value, expected) = chosen_question(step);
         let target = self.shared.target.to_string();
         let value = match value {
             "T" => target.clone(),
@@ -249,6 +249,11 @@ impl<W: World> Attacker<'_, W> {
     }
 }
 
+/// What [`Attacker::question`] asks, the value, and what is to be said to it.
+fn chosen_question(step: &AttackStep) -> (&'static str, &'static str, Option<&'static str>) {
+    QUESTIONS[inner(step, QUESTIONS.len() as u32) as usize]
+}
+
 /// Which of `count` variants of its kind.
 fn inner(step: &AttackStep, count: u32) -> u32 {
     variant_within(step, KINDS, count)
@@ -304,4 +309,21 @@ async fn ahead_of_a_gap<W: World>(peer: &mut Peer<W>) -> Result<(), LinkError> {
     peer.send_raw(filler).await?;
     peer.listen().await;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::super::super::plan::Attack;
+    use super::*;
+
+    /// One remainder chose both the kind and the question once, so that most were never asked.
+    #[test]
+    fn every_question_is_asked_by_each_kind_that_asks() {
+        let steps = (0..1 << 16).map(|amount| AttackStep { id: 0, amount, attack: Attack::TextBounds });
+        let asked: BTreeSet<_> =
+            steps.map(|step| (variant(&step, KINDS), chosen_question(&step))).filter(|(kind, _)| *kind < 3).collect();
+        assert_eq!(asked.len(), 3 * QUESTIONS.len());
+    }
 }

@@ -399,18 +399,3 @@ pub(super) fn variant(step: &AttackStep, count: u32) -> u32 {
 pub(super) fn variant_within(step: &AttackStep, kinds: u32, count: u32) -> u32 {
     step.amount / kinds % count
 }
-
-#[cfg(test)]
-mod tests {
-    use std::collections::BTreeSet;
-
-    use super::*;
-    use crate::initiator::plan::Attack;
-
-    #[test]
-    fn each_kind_of_an_attack_has_each_variant() {
-        let steps = (0..1 << 16).map(|amount| AttackStep { id: 0, amount, attack: Attack::TextBounds });
-        let drawn: BTreeSet<_> = steps.map(|step| (variant(&step, 12), variant_within(&step, 12, 12))).collect();
-        assert_eq!(drawn.len(), 12 * 12);
-    }
-}
